@@ -1,0 +1,53 @@
+/* Every compile-time ceiling, with its reason. Constants only: any floor may include this file. */
+#ifndef CONFIG_LIMITS_H
+#define CONFIG_LIMITS_H
+
+/* Names of models and datasets: [a-z0-9][a-z0-9_-]{0,63}. */
+#define LIMIT_NAME 64
+
+/* A JSON tree costs up to 78 times its text: a control body stays below some 5 MB in memory. */
+#define LIMIT_JSON_BYTES (64u * 1024)
+/* Requests that carry points or x0 inline: 1 MiB, about 78 MB at the very worst. */
+#define LIMIT_JSON_ROWS_BYTES (1024u * 1024)
+/* Nobody nests deeper; the parser recurses. */
+#define LIMIT_JSON_DEPTH 32
+
+/* A checkpoint's header; its worst JSON costs 78 MB. */
+#define LIMIT_HEADER_BYTES (1024u * 1024)
+#define LIMIT_TENSORS 4096
+#define LIMIT_TENSOR_NAME 256
+#define LIMIT_TENSOR_RANK 8
+/* 1 GiB: 268 million parameters in float32, more than an MLP on a CPU can use. */
+#define LIMIT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
+#define LIMIT_PARAMETERS (256ull * 1024 * 1024)
+/* |w| above this is a broken file, not a trained network. */
+#define LIMIT_WEIGHT 1e6
+
+#define LIMIT_LAYERS 32
+#define LIMIT_LAYER_WIDTH 16384
+#define LIMIT_TIME_FREQUENCIES 512
+
+/* Data dimension of a model or an encoded table. */
+#define LIMIT_DIM 4096
+/* Rows of one request; a table of a billion rows is a file, not an answer. */
+#define LIMIT_COUNT 100000000ull
+/* Fixed steps of one solve: past 10,000 float32 rounding is larger than the step error. */
+#define LIMIT_STEPS 10000
+#define LIMIT_FRAMES 1000
+
+/* Datasets. A line is held in memory while it is read. */
+#define LIMIT_DATASET_BYTES (2048ull * 1024 * 1024)
+#define LIMIT_CSV_LINE (1024u * 1024)
+#define LIMIT_CSV_FIELD 4096
+#define LIMIT_CSV_COLUMNS 1024
+#define LIMIT_COLUMN_NAME 256
+/* More levels than this is an identifier or free text, not a category. */
+#define LIMIT_LEVELS 512
+#define LIMIT_NPY_HEADER 10000
+
+/* Training. */
+#define LIMIT_TRAIN_STEPS 10000000ull
+#define LIMIT_BATCH 65536
+#define LIMIT_JOBS 10000
+
+#endif

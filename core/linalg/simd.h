@@ -1,0 +1,62 @@
+/* The tile's kernels: one source, built for several vector widths, chosen at start.
+
+   A tile is feature-major: element (feature i, lane r) is x[i * stride + r], so that a vector lane is
+   a trajectory. Every lane does the same operations in the same order whatever stands in the other
+   lanes, and every variant uses explicit fused multiply-adds in that order and no reciprocal
+   estimates, so that a lane's bits depend neither on its neighbours nor on the variant. */
+#ifndef CORE_LINALG_SIMD_H
+#define CORE_LINALG_SIMD_H
+
+#include "core/linalg/activation.h"
+
+#include <stddef.h>
+
+enum {
+    SIMD_LANES = 16,  /* lanes are processed in multiples of this, in every variant */
+    SIMD_OUTPUTS = 4, /* outputs of one packed block */
+};
+
+/* Where lanes stand. */
+struct simd_shape {
+    size_t stride; /* lanes a row of the tile holds; a multiple of SIMD_LANES */
+    size_t lanes;  /* lanes to compute, a multiple of SIMD_LANES, <= stride */
+};
+
+/* A linear layer packed once at load: weights[o / 4][i][o % 4], short blocks padded with zeros. */
+struct simd_layer {
+    size_t in;
+    size_t out;
+    float *weights; /* [ceil(out / 4)][in][4], owned, aligned */
+    float *bias;    /* [ceil(out / 4) * 4], owned, aligned; zeros where the layer has none */
+};
+
+/* weight: [out, in] row-major (PyTorch's Linear), bias: [out] or NULL. 0 or ERR_NOMEM. */
+int simd_layer_init(struct simd_layer *layer, const float *weight, const float *bias, size_t in,
+                    size_t out);
+void simd_layer_release(struct simd_layer *layer);
+
+/* All pointers borrowed, aligned to MEM_ALIGN; feature-major. Thread: any. */
+struct simd_kernels {
+    const char *name; /* "avx512", "avx2", "neon", "plain" */
+
+    /* out[o] = f(bias[o] + sum_i weights[o][i] in[i]), i in order. out: [layer.out][stride] and
+       padded rows up to ceil(out / 4) * 4 must exist; in: [layer.in][stride]; they may not overlap. */
+    void (*layer)(float *out, const float *in, const struct simd_layer *layer,
+                  enum activation activation, struct simd_shape shape);
+
+    /* out[i] = x[i] + h * (c[0] k[0][i] + ... + c[n-1] k[n-1][i]), terms with c = 0 left out.
+       out, x, k[j]: [dim][stride], out may be x; h: [stride], the step of each lane. */
+    void (*combine)(float *out, const float *x, const float *h, const float *c,
+                    const float *const *k, size_t n, size_t dim, struct simd_shape shape);
+};
+
+/* The widest variant that this processor runs; with a name, that one, or NULL where it cannot run
+   or was not built. Thread: any. */
+const struct simd_kernels *simd_select(const char *name);
+/* The name of the i-th variant built into this binary, widest first, or NULL past the end. */
+const char *simd_variant(size_t i);
+
+/* Runs every kernel of a variant on known numbers against scalar code. 0 or ERR_INTERNAL. */
+int simd_self_test(const struct simd_kernels *kernels);
+
+#endif

@@ -1,0 +1,36 @@
+/* The velocity network as it is served: immutable weights, packed for the tile kernels. */
+#ifndef CORE_NET_NET_H
+#define CORE_NET_NET_H
+
+#include "core/linalg/simd.h"
+#include "core/net/spec.h"
+
+#include <stdint.h>
+
+struct net {
+    struct net_spec spec;
+    float *params;      /* [parameters] flat, laid out as spec.h says; owned */
+    size_t param_count;
+    struct simd_layer layers[LIMIT_LAYERS + 1]; /* packed copies, owned; filled by net_pack */
+};
+
+/* Zeroed parameters. 0, ERR_INVALID (the spec), ERR_NOMEM. */
+int net_init(struct net *net, const struct net_spec *spec, struct err *err);
+void net_release(struct net *net);
+/* torch.nn.Linear's default: weights and biases uniform in +-1/sqrt(in), from (seed, RNG_INIT). */
+void net_randomize(float *params, const struct net_spec *spec, uint64_t seed);
+/* Packs params for the kernels; call after the parameters are set. 0 or ERR_NOMEM. */
+int net_pack(struct net *net);
+
+/* Floats of scratch that net_velocity needs for tiles of that stride. */
+size_t net_scratch(const struct net_spec *spec, size_t stride);
+/* v = u(x, t) for every lane. x, v: [dim][stride] feature-major; t: [stride], t as the flow counts it
+   (unscaled, 0 noise, 1 data); scratch: [net_scratch] aligned. Never writes outside. Thread: any,
+   with its own scratch. A lane's result depends on that lane alone, to the bit. */
+void net_velocity(const struct net *net, const struct simd_kernels *kernels, float *v,
+                  const float *x, const float *t, float *scratch, struct simd_shape shape);
+
+/* Multiply-adds of one evaluation for one row, for cost accounts. */
+double net_cost(const struct net_spec *spec);
+
+#endif

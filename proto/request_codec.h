@@ -1,0 +1,51 @@
+/* Request bodies -> specs. Every error names its field by JSON pointer; unknown fields are refused
+   by name. */
+#ifndef PROTO_REQUEST_CODEC_H
+#define PROTO_REQUEST_CODEC_H
+
+#include "core/base/buf.h"
+#include "core/flow/spec.h"
+#include "core/table/encode.h"
+#include "core/train/spec.h"
+
+/* POST /sample and POST /trajectory. */
+struct sample_request {
+    char model[LIMIT_NAME + 1];
+    struct sample_spec spec;
+};
+/* trajectory: also takes "times" and "frames" (default frames: steps + 1, every step). */
+int sample_request_decode(struct sample_request *out, const char *body, size_t size,
+                          bool trajectory, struct err *err);
+void sample_request_release(struct sample_request *request);
+
+/* POST /velocity: {"model", "points": [[..]], "t": number or one per point}. */
+struct velocity_request {
+    char model[LIMIT_NAME + 1];
+    float *points; /* [count, dim] owned */
+    size_t count, dim;
+    float *t;      /* [count] owned */
+};
+int velocity_request_decode(struct velocity_request *out, const char *body, size_t size,
+                            struct err *err);
+void velocity_request_release(struct velocity_request *request);
+
+/* POST /train. */
+struct column_override {
+    char name[LIMIT_COLUMN_NAME + 1];
+    enum column_kind kind;
+};
+struct train_request {
+    char dataset[LIMIT_NAME + 1];
+    char model[LIMIT_NAME + 1]; /* default: the dataset's name */
+    struct train_spec spec;
+    enum missing_policy missing;
+    struct column_override *columns; /* [column_count] owned: {"columns": {"Year": "categorical"}} */
+    size_t column_count;
+};
+int train_request_decode(struct train_request *out, const char *body, size_t size, struct err *err);
+void train_request_release(struct train_request *request);
+/* The request with every default spelled out: what GET /jobs/{id} shows and what the job directory
+   keeps; train_request_decode reads it back to an equal struct. */
+void train_request_encode(struct buf *out, const struct train_request *request);
+
+#endif

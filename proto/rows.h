@@ -1,0 +1,58 @@
+/* Rows and frames of samples -> bytes, in the formats that /sample and /trajectory speak. Head, rows in
+   order, tail: nothing is held back, so that an answer can be sent while it is computed. */
+#ifndef PROTO_ROWS_H
+#define PROTO_ROWS_H
+
+#include "core/base/buf.h"
+#include "core/flow/grid.h"
+#include "core/flow/spec.h"
+#include "core/table/schema.h"
+
+enum row_format { ROWS_JSON, ROWS_NDJSON, ROWS_CSV, ROWS_NPY, ROWS_SSE };
+
+/* "application/json" and so on; static. */
+const char *row_format_type(enum row_format format);
+
+/* Chooses from an Accept header by q and specificity among the formats of a route, listed best first;
+   absent or empty: the first. The first also serves star/star. 0 or ERR_NOT_ACCEPTABLE (the message
+   lists what can be had). */
+int row_format_accept(enum row_format *out, const char *accept, const enum row_format *offered,
+                      size_t count, struct err *err);
+
+/* What an answer states about itself; all borrowed. */
+struct rows_info {
+    const char *model;
+    uint64_t version;
+    const struct sample_spec *spec; /* with the seed that is used */
+    const struct grid *grid;
+    const struct schema *schema;
+};
+
+/* A row that left the finite numbers. */
+struct rows_failure {
+    uint64_t row;
+    const char *status; /* "non_finite" */
+};
+
+/* /sample. NDJSON: one array a line; CSV: header and lines; NPY: [count, columns] float32, levels as
+   their index; JSON: {"model","version","seed","solver","columns","samples":[..],"evaluations",
+   "failed":[..]}. rows: [count, schema_width] encoded values; ok[i] false: the row failed (null in
+   JSON and NDJSON, empty cells in CSV, NaN in NPY). */
+void rows_head(struct buf *out, enum row_format format, const struct rows_info *info);
+void rows_body(struct buf *out, enum row_format format, const struct rows_info *info,
+               uint64_t first_row, const float *rows, const bool *ok, size_t count);
+void rows_tail(struct buf *out, enum row_format format, const struct rows_info *info,
+               uint64_t evaluations, const struct rows_failure *failures, size_t failure_count);
+
+/* /trajectory. SSE: events start, state, end; NDJSON: the same objects a line each, with "event";
+   NPY: [frames, count, columns]. A frame's rows may come in several pieces: first = 0 opens it, and
+   the piece that completes spec->count closes it. */
+void frames_head(struct buf *out, enum row_format format, const struct rows_info *info);
+void frames_body(struct buf *out, enum row_format format, const struct rows_info *info,
+                 size_t frame, uint64_t first_row, const float *rows, const bool *ok, size_t count);
+void frames_tail(struct buf *out, enum row_format format, const struct rows_info *info,
+                 uint64_t evaluations, const struct rows_failure *failures, size_t failure_count);
+/* An in-band error after the first byte: SSE event "error" or an NDJSON line; nothing for NPY. */
+void frames_error(struct buf *out, enum row_format format, const struct err *err);
+
+#endif

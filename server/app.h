@@ -1,0 +1,22 @@
+/* Everything that handlers may reach: one struct, owned by main.c, used on the loop thread. */
+#ifndef SERVER_APP_H
+#define SERVER_APP_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct app {
+    uv_loop_t *loop;
+    struct httpd *httpd;
+    struct courier *store_courier; /* SQLite, fsync */
+    struct courier *files_courier; /* parsing and loading */
+    struct store *store;           /* its functions run on store_courier only (store.h) */
+    struct registry *registry;
+    struct engine *engine;
+    struct jobs *jobs;
+    struct metrics *metrics;
+    bool ready;                    /* models are loaded, the store is open */
+    bool draining;                 /* SIGTERM was received */
+};
+
+#endif

@@ -1,0 +1,62 @@
+/* The pool of workers that integrates rows. Rows of different requests on one model and method share
+   tiles (core/flow/tile.h); finished rows leave and waiting rows enter at every step boundary. */
+#ifndef SERVER_ENGINE_ENGINE_H
+#define SERVER_ENGINE_ENGINE_H
+
+#include "proto/rows.h"
+#include "server/engine/registry.h"
+
+#include <uv.h>
+
+struct engine;
+
+struct engine_options {
+    size_t workers;                     /* threads, >= 1 */
+    const struct simd_kernels *kernels;
+    uv_loop_t *loop;                    /* borrowed */
+    double cost_limit;                  /* multiply-adds queued before requests get ERR_OVERLOADED */
+};
+
+/* Thread: loop, all of this header. 0, ERR_NOMEM, ERR_INTERNAL. */
+int engine_start(struct engine **out, const struct engine_options *options, struct err *err);
+/* Cancels what runs, joins the workers, frees. NULL is fine. */
+void engine_stop(struct engine *engine);
+
+/* One request in the engine. */
+struct run;
+
+struct run_options {
+    struct model_ref *model; /* a reference is taken */
+    struct sample_spec *spec; /* moved out on success: it is empty afterwards; seed must be set */
+    enum row_format format;
+    bool frames;             /* /trajectory: every frame of the grid; else the end only */
+    void (*wake)(void *context, struct run *run); /* more bytes, the end, or a failure; on the loop */
+    void *context;
+};
+
+/* 0, ERR_NOMEM, ERR_INVALID (the grid), ERR_OVERLOADED (the message says in how many seconds). */
+int engine_submit(struct engine *engine, const struct run_options *options, struct run **out,
+                  struct err *err);
+
+enum run_state { RUN_MORE, RUN_END };
+
+/* Copies the next bytes of the answer, in order, up to max; *state = RUN_END once all were taken. */
+size_t run_read(struct run *run, char *out, size_t max, enum run_state *state);
+/* True once every byte of the answer has been computed. */
+bool run_done(const struct run *run);
+uint64_t run_evaluations(const struct run *run);
+/* Seconds that rows waited before the first was picked up, and until now or the end. */
+double run_queue_seconds(const struct run *run);
+double run_compute_seconds(const struct run *run);
+/* The owner lets go: rows still waiting or running are cancelled at their next step; `wake` is not
+   called again. */
+void run_free(struct run *run);
+
+struct engine_stats {
+    uint64_t rows, evaluations, runs; /* finished, since start */
+    uint64_t rows_waiting, rows_active, runs_active;
+    double cost_queued;               /* multiply-adds */
+};
+struct engine_stats engine_stats(struct engine *engine);
+
+#endif

@@ -24,9 +24,12 @@ struct grid_spec {
                              points nearest to K evenly spaced times, t0 and t1 among them */
 };
 
+/* 0, or ERR_INVALID with the field: "/solver/steps", "/t0", "/t1" (not finite, or too close for that
+   many steps), "/times", "/times/3" (outside [t0, t1] or not strictly monotone), "/frames" (above
+   steps + 1 or LIMIT_FRAMES). */
+int grid_check(const struct grid_spec *spec, struct err *err);
 /* Uniform times are t0 + (t1 - t0) i / steps, never accumulated; the last is t1 exactly.
-   0, ERR_NOMEM, or ERR_INVALID with the field: "/times/3" outside [t0, t1] or not strictly monotone,
-   "/frames" above steps + 1. */
+   0, ERR_NOMEM, or what grid_check says; *grid is then empty. */
 int grid_init(struct grid *grid, const struct grid_spec *spec, struct err *err);
 void grid_release(struct grid *grid);
 

@@ -1,7 +1,7 @@
 /* Numbers as text: shortest digits that read back as the same value, and strict reading, both free of
    locales. A shim over libstdc++'s to_chars and from_chars. Thread: any. */
-#ifndef PROTO_NUMBER_H
-#define PROTO_NUMBER_H
+#ifndef CORE_BASE_NUMBER_H
+#define CORE_BASE_NUMBER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -107,7 +107,7 @@ bool number_read(const char *text, size_t size, double *value, size_t *decimals,
     shape seen;
     if (size == 0 || !read_shape(text, end, &seen))
         return false;
-    if (*text == '+') // from_chars knows no plus
+    if (*text == '+') /* from_chars knows no plus */
         text++;
     double read = 0;
     auto result = std::from_chars(text, end, read);

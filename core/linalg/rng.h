@@ -1,7 +1,7 @@
-/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy
-   as 1, 2, 3"). A number is a pure function of (seed, stream, row, dimension, step), so that row i
-   is the same whatever is drawn beside it. Bit-equal on every IEEE machine: no libm, no fused or
-   reassociated arithmetic. Thread: any. */
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as
+   easy as 1, 2, 3"). A number is a pure function of (seed, stream, row, dimension, step), so that
+   row i is the same whatever is drawn beside it. Bit-equal on every IEEE machine: no libm, no fused
+   or reassociated arithmetic. Thread: any. */
 #ifndef CORE_LINALG_RNG_H
 #define CORE_LINALG_RNG_H
 
@@ -30,14 +30,16 @@ struct rng_key {
 /* The raw block, for the published test vectors. */
 void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
-/* out[j] = standard normal for dimension first + j of `row`, j < n. first must be a multiple of 4. */
+/* out[j] = standard normal for dimension first + j of `row`, j < n. first must be a multiple of 4.
+ */
 void rng_normal(struct rng_key key, uint64_t row, size_t first, float *out, size_t n);
 /* Uniform in (0, 1), 24 bits. */
 void rng_uniform(struct rng_key key, uint64_t row, size_t first, float *out, size_t n);
 /* Uniform in 0 .. bound - 1 (bound >= 1), unbiased to 2^-32 relative. */
 uint64_t rng_below(struct rng_key key, uint64_t row, uint64_t bound);
 
-/* sin and cos of 2 pi turns in double arithmetic, deterministic; error below 1e-12 for |turns| < 2^20. */
+/* sin and cos of 2 pi turns in double arithmetic, deterministic; error below 1e-12 for |turns| <
+ * 2^20. */
 void rng_sincos_turns(double turns, double *sine, double *cosine);
 
 #endif

@@ -1,8 +1,8 @@
 /* The tile's kernels: one source, built for several vector widths, chosen at start.
 
-   A tile is feature-major: element (feature i, lane r) is x[i * stride + r], so that a vector lane is
-   a trajectory. Every lane does the same operations in the same order whatever stands in the other
-   lanes, and every variant uses explicit fused multiply-adds in that order and no reciprocal
+   A tile is feature-major: element (feature i, lane r) is x[i * stride + r], so that a vector lane
+   is a trajectory. Every lane does the same operations in the same order whatever stands in the
+   other lanes, and every variant uses explicit fused multiply-adds in that order and no reciprocal
    estimates, so that a lane's bits depend neither on its neighbours nor on the variant. */
 #ifndef CORE_LINALG_SIMD_H
 #define CORE_LINALG_SIMD_H
@@ -40,7 +40,8 @@ struct simd_kernels {
     const char *name; /* "avx512", "avx2", "neon", "plain" */
 
     /* out[o] = f(bias[o] + sum_i weights[o][i] in[i]), i in order. out: [layer.out][stride] and
-       padded rows up to ceil(out / 4) * 4 must exist; in: [layer.in][stride]; they may not overlap. */
+       padded rows up to ceil(out / 4) * 4 must exist; in: [layer.in][stride]; they may not overlap.
+     */
     void (*layer)(float *out, const float *in, const struct simd_layer *layer,
                   enum activation activation, struct simd_shape shape);
 

@@ -1,0 +1,136 @@
+/* The kernels of simd.h, compiled once for each width of vec.h. A layer is computed in blocks of a
+   few packed outputs by a few vectors of lanes whose sums stay in registers from the bias to the
+   activation; the sum of one output in one lane always runs over the inputs in their order. */
+#include "core/linalg/tile_kernels.h"
+
+#include "core/linalg/vec_math.h"
+
+/* Blocks that keep the multiply-add units busy and fit in the registers (measured, tests/bench). */
+#if defined(TILE_AVX512)
+enum { WIDE_VECTORS = 2, WIDE_BLOCKS = 2, NARROW_BLOCKS = 4 };
+#elif defined(TILE_AVX2)
+enum { WIDE_VECTORS = 2, WIDE_BLOCKS = 1, NARROW_BLOCKS = 1 };
+#else
+enum { WIDE_VECTORS = 4, WIDE_BLOCKS = 1, NARROW_BLOCKS = 1 };
+#endif
+enum { NARROW_VECTORS = SIMD_LANES / VEC_LANES };
+
+struct pass {
+    const struct simd_layer *layer;
+    const float *in;
+    float *out;
+    size_t stride;
+};
+
+/* Outputs 4 block .. 4 (block + blocks) - 1 in `vectors` vectors of lanes from `lane` on. */
+VEC_INLINE void layer_block(const struct pass *pass, size_t block, size_t lane, size_t blocks,
+                            size_t vectors, enum activation activation)
+{
+    enum { ROWS = 16, COLUMNS = 4 };
+    const struct simd_layer *layer = pass->layer;
+    const size_t stride = pass->stride;
+    const size_t step = SIMD_OUTPUTS * layer->in; /* from one packed block to the next */
+    const size_t rows = blocks * SIMD_OUTPUTS;
+    const float *weights = layer->weights + block * step;
+    const float *in = pass->in + lane;
+    vec sums[ROWS][COLUMNS];
+    VEC_UNROLL
+    for (size_t o = 0; o < rows; o++) {
+        VEC_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            sums[o][v] = vec_set(layer->bias[block * SIMD_OUTPUTS + o]);
+    }
+    for (size_t i = 0; i < layer->in; i++, in += stride, weights += SIMD_OUTPUTS) {
+        vec x[COLUMNS];
+        VEC_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            x[v] = vec_load(in + v * VEC_LANES);
+        VEC_UNROLL
+        for (size_t o = 0; o < rows; o++) {
+            vec w = vec_set(weights[o / SIMD_OUTPUTS * step + o % SIMD_OUTPUTS]);
+            VEC_UNROLL
+            for (size_t v = 0; v < vectors; v++)
+                sums[o][v] = vec_fma(w, x[v], sums[o][v]);
+        }
+    }
+    float *out = pass->out + block * SIMD_OUTPUTS * stride + lane;
+    VEC_UNROLL
+    for (size_t o = 0; o < rows; o++) {
+        VEC_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            vec_store(out + o * stride + v * VEC_LANES, vec_activation(activation, sums[o][v]));
+    }
+}
+
+/* All outputs for some vectors of lanes. */
+VEC_INLINE void layer_lanes(const struct pass *pass, size_t lane, size_t blocks, size_t vectors,
+                            enum activation activation)
+{
+    size_t count = (pass->layer->out + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS;
+    size_t block = 0;
+    for (; block + blocks <= count; block += blocks)
+        layer_block(pass, block, lane, blocks, vectors, activation);
+    if (blocks > 1) {
+        for (; block < count; block++)
+            layer_block(pass, block, lane, 1, vectors, activation);
+    }
+}
+
+VEC_INLINE void layer_run(const struct pass *pass, size_t lanes, enum activation activation)
+{
+    const size_t wide = WIDE_VECTORS * VEC_LANES;
+    size_t lane = 0;
+    for (; lane + wide <= lanes; lane += wide)
+        layer_lanes(pass, lane, WIDE_BLOCKS, WIDE_VECTORS, activation);
+    if ((int)WIDE_VECTORS > (int)NARROW_VECTORS) {
+        for (; lane < lanes; lane += SIMD_LANES)
+            layer_lanes(pass, lane, NARROW_BLOCKS, NARROW_VECTORS, activation);
+    }
+}
+
+static void tile_layer(float *out, const float *in, const struct simd_layer *layer,
+                       enum activation activation, struct simd_shape shape)
+{
+    const struct pass pass = {layer, in, out, shape.stride};
+    switch (activation) {
+#define TILE_CASE(code, name)                                                                      \
+    case ACTIVATION_##code:                                                                        \
+        layer_run(&pass, shape.lanes, ACTIVATION_##code);                                          \
+        return;
+        ACTIVATIONS(TILE_CASE)
+#undef TILE_CASE
+    case ACTIVATION_COUNT:
+        return;
+    }
+}
+
+/* sum_j c[j] k[j] at one place, terms with c = 0 left out. */
+VEC_INLINE vec combine_terms(const float *c, const float *const *k, size_t n, size_t at)
+{
+    vec sum = vec_set(0.0f);
+    for (size_t j = 0; j < n; j++) {
+        if (c[j] != 0)
+            sum = vec_fma(vec_set(c[j]), vec_load(k[j] + at), sum);
+    }
+    return sum;
+}
+
+static void tile_combine(float *out, const float *x, const float *h, const float *c,
+                         const float *const *k, size_t n, size_t dim, struct simd_shape shape)
+{
+    for (size_t lane = 0; lane < shape.lanes; lane += VEC_LANES) {
+        vec step = vec_load(h + lane);
+        for (size_t i = 0; i < dim; i++) {
+            size_t at = i * shape.stride + lane;
+            vec from = vec_load(x + at);
+            vec to = vec_fma(step, combine_terms(c, k, n, at), from);
+            vec_store(out + at, vec_select(vec_abs(step), vec_set(0.0f), to, from));
+        }
+    }
+}
+
+const struct simd_kernels TILE_KERNELS = {
+    .name = TILE_NAME,
+    .layer = tile_layer,
+    .combine = tile_combine,
+};

@@ -1,0 +1,130 @@
+/* The activations as vector code: range reduction and polynomials with fused multiply-adds,
+   division, no table and no reciprocal estimate. A NaN stays a NaN. Coefficients are least-maximum
+   fits made for these intervals and rounded to float. */
+#ifndef CORE_LINALG_VEC_MATH_H
+#define CORE_LINALG_VEC_MATH_H
+
+#include "core/linalg/activation.h"
+#include "core/linalg/vec.h"
+
+/* Horner from the last coefficient to the first. */
+VEC_INLINE vec vec_poly(vec x, const float *coefficients, int count)
+{
+    vec sum = vec_set(coefficients[count - 1]);
+    VEC_UNROLL
+    for (int i = count - 2; i >= 0; i--)
+        sum = vec_fma(sum, x, vec_set(coefficients[i]));
+    return sum;
+}
+
+/* e^x = scale (1 + q), scale = 2^n, q = e^r - 1, |r| <= log(2) / 2. */
+struct vec_exp {
+    vec scale;
+    vec q;
+};
+
+/* scale is 0 below -87.7 and infinite above 88.4: what lies between there and the last float is
+   below 1e-38, or its reciprocal is. */
+VEC_INLINE struct vec_exp vec_exp_split(vec x)
+{
+    static const float tail[] = {0.499999940f, 0.166665196f, 0.0416682400f, 0.00836882368f,
+                                 0.00138232135f}; /* (e^r - 1 - r) / r^2, relative error 3e-9 */
+    const float round = 12582912.0f;              /* 1.5 2^23: adding it rounds to an integer */
+    x = vec_at_most(vec_set(89.0f), vec_at_least(vec_set(-88.3f), x));
+    vec shifted = vec_fma(x, vec_set(1.44269504f), vec_set(round));
+    vec n = shifted - vec_set(round);
+    vec r = vec_fma(n, vec_set(-0.693147182f), x);
+    r = vec_fma(n, vec_set(1.90465421e-9f), r);
+    vec_bits exponent = ((vec_bits)shifted + vec_splat(127)) << 23;
+    return (struct vec_exp){(vec)exponent, vec_fma(r * r, vec_poly(r, tail, 5), r)};
+}
+
+VEC_INLINE vec vec_exp(vec x)
+{
+    struct vec_exp e = vec_exp_split(x);
+    return e.scale * (vec_set(1.0f) + e.q);
+}
+
+/* e^x - 1 for x <= 0; some finite or infinite number above. */
+VEC_INLINE vec vec_expm1_negative(vec x)
+{
+    struct vec_exp e = vec_exp_split(x);
+    return vec_fma(e.scale, e.q, e.scale - vec_set(1.0f));
+}
+
+/* x / (1 + e^-x) with y in place of x in the exponent. */
+VEC_INLINE vec vec_gate(vec x, vec y)
+{
+    return x / (vec_set(1.0f) + vec_exp(-y));
+}
+
+VEC_INLINE vec vec_elu(vec x)
+{
+    return vec_select(x, vec_set(0.0f), x, vec_expm1_negative(x));
+}
+
+/* Klambauer et al. 2017, "Self-normalizing neural networks". */
+VEC_INLINE vec vec_selu(vec x)
+{
+    const float scale = 1.05070098735548049342f;
+    const float scale_alpha = 1.75809934084737685994f;
+    vec below = vec_set(scale_alpha) * vec_expm1_negative(x);
+    return vec_select(x, vec_set(0.0f), vec_set(scale) * x, below);
+}
+
+VEC_INLINE vec vec_tanh(vec x)
+{
+    vec m = vec_expm1_negative(vec_set(-2.0f) * vec_abs(x));
+    return vec_copysign(m / (m + vec_set(2.0f)), x);
+}
+
+/* x Phi(x). The tail Q(a) = Phi(-a), a = |x|, is e^(-a^2 / 2) times a polynomial in
+   (a - 3) / (a + 3) (relative error 1e-8 up to a = 14, where x Q(a) is below the smallest float).
+ */
+VEC_INLINE vec vec_gelu(vec x)
+{
+    static const float tail[] = {0.121513948f,    -0.206402615f,  0.123225018f,    -0.0462133549f,
+                                 0.00613219384f,  0.00290485821f, -0.00098414598f, -0.00034009706f,
+                                 0.000115923387f, 5.41484151e-05f};
+    vec a = vec_at_most(vec_set(14.0f), vec_abs(x));
+    vec t = (a - vec_set(3.0f)) / (a + vec_set(3.0f));
+    vec square = a * a;
+    vec lost = vec_fma(a, a, -square); /* what rounding took from the square */
+    vec bell = vec_exp(vec_set(-0.5f) * square);
+    bell = vec_fma(bell * lost, vec_set(-0.5f), bell);
+    vec q = bell * vec_poly(t, tail, 10);
+    return x * vec_select(x, vec_set(0.0f), vec_set(1.0f) - q, q);
+}
+
+/* 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3). */
+VEC_INLINE vec vec_gelu_tanh(vec x)
+{
+    vec u = x * vec_fma(x * x, vec_set(0.0713548163f), vec_set(1.59576912f));
+    return vec_gate(x, u);
+}
+
+VEC_INLINE vec vec_activation(enum activation activation, vec x)
+{
+    switch (activation) {
+    case ACTIVATION_SILU:
+        return vec_gate(x, x);
+    case ACTIVATION_RELU:
+        return vec_at_least(vec_set(0.0f), x);
+    case ACTIVATION_ELU:
+        return vec_elu(x);
+    case ACTIVATION_SELU:
+        return vec_selu(x);
+    case ACTIVATION_GELU:
+        return vec_gelu(x);
+    case ACTIVATION_GELU_TANH:
+        return vec_gelu_tanh(x);
+    case ACTIVATION_TANH:
+        return vec_tanh(x);
+    case ACTIVATION_NONE:
+    case ACTIVATION_COUNT:
+        break;
+    }
+    return x;
+}
+
+#endif

@@ -49,5 +49,7 @@
 #define LIMIT_TRAIN_STEPS 10000000ull
 #define LIMIT_BATCH 65536
 #define LIMIT_JOBS 10000
+/* Encoded rows are held in memory while they are trained on: 2 GiB. */
+#define LIMIT_TRAIN_FLOATS (512ull * 1024 * 1024)
 
 #endif

@@ -19,8 +19,8 @@ typedef int (*csv_row_fn)(void *context, const char *const *cells, const size_t 
 int csv_reader_new(struct csv_reader **out, csv_row_fn row, void *context);
 void csv_reader_free(struct csv_reader *reader);
 /* 0; ERR_FORMAT with "line 3, column 5" (a ragged row, a stray quote, a NUL, a bad UTF-8 byte, a
-   field over LIMIT_CSV_FIELD, a line over LIMIT_CSV_LINE); ERR_NOMEM; what `row` returned. After an error
-   the reader only repeats it. Blank lines are skipped. */
+   field over LIMIT_CSV_FIELD, a line over LIMIT_CSV_LINE); ERR_NOMEM; what `row` returned. After
+   an error the reader only repeats it. Blank lines are skipped. */
 int csv_reader_feed(struct csv_reader *reader, const char *data, size_t size, struct err *err);
 /* End of input: the last record may lack its line end. ERR_FORMAT on an open quote or no record. */
 int csv_reader_finish(struct csv_reader *reader, struct err *err);

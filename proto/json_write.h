@@ -1,5 +1,5 @@
-/* Writing JSON straight into a buffer: no tree. Commas are kept by the writer; a failed buffer stays
-   failed, so check buf->failed once at the end. */
+/* Writing JSON straight into a buffer: no tree. Commas are kept by the writer; a failed buffer
+   stays failed, so check buf->failed once at the end. */
 #ifndef PROTO_JSON_WRITE_H
 #define PROTO_JSON_WRITE_H
 

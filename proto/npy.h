@@ -18,8 +18,9 @@ struct npy_header {
     size_t item_size;
 };
 
-/* bytes: at least the header (size may be less than the file's). 0, ERR_FORMAT (what is wrong and, for
-   object or structured arrays, that only numbers are read; Fortran order is refused by name). */
+/* bytes: at least the header (size may be less than the file's). 0, ERR_FORMAT (what is wrong
+   and, for object or structured arrays, that only numbers are read; Fortran order is refused by
+   name). */
 int npy_read_header(struct npy_header *out, const unsigned char *bytes, size_t size,
                     uint64_t file_size, struct err *err);
 /* Item i of `data` as a double. */

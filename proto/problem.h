@@ -6,8 +6,9 @@
 #include "core/base/err.h"
 
 int problem_status(enum err_code code);
-/* {"type": "urn:advectd:problem:SLUG", "title", "status", "detail", "errors": [{"pointer"|"place",
-   "detail"}]}: "pointer" where err->where starts with "/" (or is "" for a body), "place" otherwise. */
+/* {"type": "urn:advectd:problem:SLUG", "title", "status", "detail", "errors":
+   [{"pointer"|"place", "detail"}]}: "pointer" where err->where starts with "/" (or is "" for a
+   body), "place" otherwise. */
 void problem_write(struct buf *out, const struct err *err);
 
 #endif

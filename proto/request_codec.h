@@ -39,7 +39,8 @@ struct train_request {
     char model[LIMIT_NAME + 1]; /* default: the dataset's name */
     struct train_spec spec;
     enum missing_policy missing;
-    struct column_override *columns; /* [column_count] owned: {"columns": {"Year": "categorical"}} */
+    struct column_override *columns; /* [column_count] owned: {"columns": {"Year":
+                                        "categorical"}} */
     size_t column_count;
 };
 int train_request_decode(struct train_request *out, const char *body, size_t size, struct err *err);

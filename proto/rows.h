@@ -1,5 +1,5 @@
-/* Rows and frames of samples -> bytes, in the formats that /sample and /trajectory speak. Head, rows in
-   order, tail: nothing is held back, so that an answer can be sent while it is computed. */
+/* Rows and frames of samples -> bytes, in the formats that /sample and /trajectory speak. Head,
+   rows in order, tail: nothing is held back, so that an answer can be sent while it is computed. */
 #ifndef PROTO_ROWS_H
 #define PROTO_ROWS_H
 
@@ -13,9 +13,9 @@ enum row_format { ROWS_JSON, ROWS_NDJSON, ROWS_CSV, ROWS_NPY, ROWS_SSE };
 /* "application/json" and so on; static. */
 const char *row_format_type(enum row_format format);
 
-/* Chooses from an Accept header by q and specificity among the formats of a route, listed best first;
-   absent or empty: the first. The first also serves star/star. 0 or ERR_NOT_ACCEPTABLE (the message
-   lists what can be had). */
+/* Chooses from an Accept header by q and specificity among the formats of a route, listed best
+   first; absent or empty: the first. The first also serves star/star. 0 or ERR_NOT_ACCEPTABLE
+   (the message lists what can be had). */
 int row_format_accept(enum row_format *out, const char *accept, const enum row_format *offered,
                       size_t count, struct err *err);
 
@@ -34,10 +34,11 @@ struct rows_failure {
     const char *status; /* "non_finite" */
 };
 
-/* /sample. NDJSON: one array a line; CSV: header and lines; NPY: [count, columns] float32, levels as
-   their index; JSON: {"model","version","seed","solver","columns","samples":[..],"evaluations",
-   "failed":[..]}. rows: [count, schema_width] encoded values; ok[i] false: the row failed (null in
-   JSON and NDJSON, empty cells in CSV, NaN in NPY). */
+/* /sample. NDJSON: one array a line; CSV: header and lines; NPY: [count, columns] float32,
+   levels as their index; JSON:
+   {"model","version","seed","solver","columns","samples":[..],"evaluations", "failed":[..]}.
+   rows: [count, schema_width] encoded values; ok[i] false: the row failed (null in JSON and
+   NDJSON, empty cells in CSV, NaN in NPY). */
 void rows_head(struct buf *out, enum row_format format, const struct rows_info *info);
 void rows_body(struct buf *out, enum row_format format, const struct rows_info *info,
                uint64_t first_row, const float *rows, const bool *ok, size_t count);

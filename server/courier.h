@@ -1,5 +1,6 @@
-/* A thread with a mailbox: work that may wait for a disk is done there and answered on the loop. The
-   daemon has two: "store" (SQLite and every fsync) and "files" (parsing uploads, loading models). */
+/* A thread with a mailbox: work that may wait for a disk is done there and answered on the loop.
+   The daemon has two: "store" (SQLite and every fsync) and "files" (parsing uploads, loading
+   models). */
 #ifndef SERVER_COURIER_H
 #define SERVER_COURIER_H
 
@@ -22,8 +23,8 @@ int courier_start(struct courier **out, uv_loop_t *loop, const char *name, struc
 void courier_submit(struct courier *courier, struct call *call);
 /* Calls whose `done` has not run yet. */
 size_t courier_pending(const struct courier *courier);
-/* Finishes what is queued, joins the thread, runs the remaining `done`s, frees it. NULL is fine; the
-   loop must still be able to run close callbacks afterwards. */
+/* Finishes what is queued, joins the thread, runs the remaining `done`s, frees it. NULL is fine;
+   the loop must still be able to run close callbacks afterwards. */
 void courier_stop(struct courier *courier);
 
 #endif

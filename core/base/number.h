@@ -18,10 +18,10 @@ enum { NUMBER_TEXT = 32 }; /* room that any of the writers needs */
 size_t number_write_float(char *out, float value);
 size_t number_write_double(char *out, double value);
 size_t number_write_integer(char *out, int64_t value);
-/* The whole text must be one decimal number ("1", "-2.5", "1e-3", ".5", "5."; "+1" too), finite, and
-   in range (neither 1e999 nor 1e-999); no hex, no inf or nan, no spaces. *decimals: digits behind
-   the point, or SIZE_MAX where an exponent stands; *integer: neither point nor exponent. Either may
-   be NULL. */
+/* The whole text must be one decimal number ("1", "-2.5", "1e-3", ".5", "5."; "+1" too), finite,
+   and in range (neither 1e999 nor 1e-999); no hex, no inf or nan, no spaces. *decimals: digits
+   behind the point, or SIZE_MAX where an exponent stands; *integer: neither point nor exponent.
+   Either may be NULL. */
 bool number_read(const char *text, size_t size, double *value, size_t *decimals, bool *integer);
 
 #ifdef __cplusplus

@@ -17,16 +17,17 @@ struct grid {
 struct grid_spec {
     double t0, t1;
     size_t steps;         /* uniform steps, 1..LIMIT_STEPS */
-    const double *times;  /* [time_count] borrowed, or NULL: exact times to report. One that is not on
-                             the uniform grid becomes a further point of it. */
+    const double *times;  /* [time_count] borrowed, or NULL: exact times to report. One that is
+                             not on the uniform grid becomes a further point of it. */
     size_t time_count;
-    size_t frames;        /* used when times is NULL: 0 or 1 = the end only; K >= 2 = states at the grid
-                             points nearest to K evenly spaced times, t0 and t1 among them */
+    size_t frames;        /* used when times is NULL: 0 or 1 = the end only; K >= 2 = states at
+                             the grid points nearest to K evenly spaced times, t0 and t1 among
+                             them */
 };
 
-/* 0, or ERR_INVALID with the field: "/solver/steps", "/t0", "/t1" (not finite, or too close for that
-   many steps), "/times", "/times/3" (outside [t0, t1] or not strictly monotone), "/frames" (above
-   steps + 1 or LIMIT_FRAMES). */
+/* 0, or ERR_INVALID with the field: "/solver/steps", "/t0", "/t1" (not finite, or too close for
+   that many steps), "/times", "/times/3" (outside [t0, t1] or not strictly monotone), "/frames"
+   (above steps + 1 or LIMIT_FRAMES). */
 int grid_check(const struct grid_spec *spec, struct err *err);
 /* Uniform times are t0 + (t1 - t0) i / steps, never accumulated; the last is t1 exactly.
    0, ERR_NOMEM, or what grid_check says; *grid is then empty. */

@@ -13,7 +13,8 @@ bool prediction_find(const char *name, enum prediction *out);
 
 /* What the weights alone do not say. */
 struct model_spec {
-    struct net_spec net; /* activation and time are stated; dim and hidden may come from the weights */
+    struct net_spec net; /* activation and time are stated; dim and hidden may come from the
+                            weights */
     enum path_kind path;
     enum prediction prediction;
     int noise_at; /* the checkpoint's own time of noise: 0, or 1 (diffusers, sbi, openpi) */

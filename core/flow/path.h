@@ -1,5 +1,5 @@
-/* Gaussian probability paths x_t = alpha(t) x1 + beta(t) x0 (Lipman et al. 2024, "Flow matching guide
-   and code", section 4), noise at t = 0, data at t = 1. A path is a row of a table. */
+/* Gaussian probability paths x_t = alpha(t) x1 + beta(t) x0 (Lipman et al. 2024, "Flow matching
+   guide and code", section 4), noise at t = 0, data at t = 1. A path is a row of a table. */
 #ifndef CORE_FLOW_PATH_H
 #define CORE_FLOW_PATH_H
 

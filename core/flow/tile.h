@@ -27,7 +27,8 @@ struct field {
 struct lane {
     const struct grid *grid; /* NULL: the lane is free */
     size_t step;             /* it stands at grid->times[step] */
-    bool finite;             /* false once its state left the finite numbers; it then stands still */
+    bool finite;             /* false once its state left the finite numbers; it then stands
+                                still */
     void *owner;             /* the caller's */
     size_t row;              /* the caller's */
 };
@@ -53,10 +54,10 @@ int tile_init(struct tile *tile, struct field field, const struct tableau *table
               const struct simd_kernels *kernels, size_t stride);
 void tile_release(struct tile *tile);
 
-/* Takes the lowest free lane for a row that stands at grid->times[step]; x: [dim], copied. Returns the
-   lane, or stride when the tile is full. The grid stays borrowed until tile_drop. */
-size_t tile_add(struct tile *tile, const float *x, const struct grid *grid, size_t step, void *owner,
-                size_t row);
+/* Takes the lowest free lane for a row that stands at grid->times[step]; x: [dim], copied.
+   Returns the lane, or stride when the tile is full. The grid stays borrowed until tile_drop. */
+size_t tile_add(struct tile *tile, const float *x, const struct grid *grid, size_t step,
+                void *owner, size_t row);
 /* Copies a lane's state to out: [dim]. */
 void tile_get(const struct tile *tile, size_t lane, float *out);
 /* Frees a lane. */

@@ -42,7 +42,8 @@ size_t time_spec_features(const struct time_spec *time);
 size_t net_spec_layers(const struct net_spec *spec);
 size_t net_spec_in(const struct net_spec *spec, size_t layer);
 size_t net_spec_out(const struct net_spec *spec, size_t layer);
-/* Where layer i stands in the flat parameter vector: weight [out, in] row-major, then bias [out]. */
+/* Where layer i stands in the flat parameter vector: weight [out, in] row-major, then bias
+   [out]. */
 size_t net_spec_weight_offset(const struct net_spec *spec, size_t layer);
 size_t net_spec_bias_offset(const struct net_spec *spec, size_t layer);
 size_t net_spec_parameters(const struct net_spec *spec);

@@ -15,8 +15,8 @@ int infer_override(struct infer *infer, const char *name, enum column_kind kind,
    ERR_FORMAT ("line 7, column Sex") when a cell contradicts an override. */
 int infer_row(struct infer *infer, const char *const *cells, const size_t *lengths, uint64_t line,
               struct err *err);
-/* Decides the kinds and fills *schema. ERR_FORMAT: no rows, or a column whose every cell is missing,
-   or more than LIMIT_LEVELS levels (the message names the column and says what to do). */
+/* Decides the kinds and fills *schema. ERR_FORMAT: no rows, or a column whose every cell is
+   missing, or more than LIMIT_LEVELS levels (the message names the column and says what to do). */
 int infer_finish(struct infer *infer, struct schema *schema, struct err *err);
 
 /* True for "", and for NA, N/A, NaN, null, None, ? in any case. */

@@ -20,10 +20,12 @@ struct column {
     char *name; /* owned, UTF-8 */
     enum column_kind kind;
     uint64_t present; /* cells with a value */
-    uint64_t missing; /* empty cells, or NA, N/A, NaN, null, ? where the rest of the column is typed */
+    uint64_t missing; /* empty cells, or NA, N/A, NaN, null, ? where the rest of the column is
+                         typed */
     double mean, std; /* of numeric and integer columns; std = 1 where the column is constant */
     double min, max;
-    unsigned decimals;   /* most digits behind the point that were seen (0..15): samples keep them */
+    unsigned decimals;   /* most digits behind the point that were seen (0..15): samples keep
+                            them */
     char **levels;       /* [level_count] owned, exact text, in order of first appearance */
     uint64_t *level_rows; /* [level_count] owned, rows with that level */
     size_t level_count;  /* of categorical columns */

@@ -1,7 +1,7 @@
-/* The linear flow matching trainer (Lipman et al. 2023): minimises
-   E || u(t x1 + (1 - t) x0, t) - (x1 - x0) ||^2 over data rows x1, noise x0 and times t. Its state is
-   plain data; batch, noise and times of step n are pure functions of (seed, n), so that a run that
-   goes on from a saved state ends with the same bits as one that never stopped. One thread. */
+/* The linear flow matching trainer (Lipman et al. 2023): minimises E || u(t x1 + (1 - t) x0, t)
+   - (x1 - x0) ||^2 over data rows x1, noise x0 and times t. Its state is plain data; batch,
+   noise and times of step n are pure functions of (seed, n), so that a run that goes on from a
+   saved state ends with the same bits as one that never stopped. One thread. */
 #ifndef CORE_TRAIN_TRAINER_H
 #define CORE_TRAIN_TRAINER_H
 
@@ -13,7 +13,8 @@ struct trainer {
     struct train_spec spec;
     uint64_t step;       /* steps done */
     float *params;       /* [parameters] */
-    float *ema;          /* [parameters]: exponential moving average, what is served when EMA is on */
+    float *ema;          /* [parameters]: exponential moving average, what is served when EMA is
+                            on */
     float *m, *v;        /* [parameters] Adam's moments */
     float *best;         /* [parameters] served weights at the lowest validation loss so far */
     double best_loss;    /* INFINITY before the first validation */
@@ -32,8 +33,8 @@ int trainer_init(struct trainer *trainer, const struct train_spec *spec, const f
                  size_t row_count, struct err *err);
 void trainer_release(struct trainer *trainer);
 
-/* One step. *loss: mean over the batch of the squared error a dimension, before the update.
-   0, or ERR_NON_FINITE: the loss or the gradient left the finite numbers and nothing was changed. */
+/* One step. *loss: mean over the batch of the squared error a dimension, before the update. 0,
+   or ERR_NON_FINITE: the loss or the gradient left the finite numbers and nothing was changed. */
 int trainer_step(struct trainer *trainer, double *loss);
 /* Loss of the weights that would be served on held-out rows, at fixed times and fixed noise; keeps
    the best weights. NAN when nothing is held out. */

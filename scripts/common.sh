@@ -1,0 +1,77 @@
+# shellcheck shell=bash disable=SC2034
+# What the scripts share; sourced, never run. Installs Debian packages and builds one directory.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# What a build needs, and what the tests need besides.
+BUILD_PACKAGES=(gcc g++ meson ninja-build pkg-config libmicrohttpd-dev libjansson-dev libuv1-dev
+    libopenblas-pthread-dev libsqlite3-dev nettle-dev)
+TEST_PACKAGES=(check clang libclang-rt-14-dev curl git python3 python3-numpy python3-yaml
+    universal-ctags)
+BENCH_PACKAGES=(python3 python3-numpy python3-scipy)
+
+say() { printf '== %s\n' "$*" >&2; }
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Prints those of its arguments that dpkg does not know as installed.
+missing_packages() {
+    local name
+    for name in "$@"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] ||
+            printf '%s\n' "$name"
+    done
+}
+
+# The words that make a command run as root, or failure where nothing does.
+root_prefix() {
+    if [[ $(id -u) == 0 ]]; then
+        printf 'env'
+    elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [[ -t 0 ]]; }; then
+        printf 'sudo env'
+    else
+        return 1
+    fi
+}
+
+# Installs what is missing of its arguments; says exactly what to do where it cannot.
+install_packages() {
+    command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+        die "this is not a Debian system (no apt-get). Install the equivalents of these Debian 12
+packages with your package manager, then run: meson setup build && ninja -C build
+  $*"
+    local missing as_root
+    mapfile -t missing < <(missing_packages "$@")
+    ((${#missing[@]} > 0)) || return 0
+    as_root=$(root_prefix) ||
+        die "these packages are missing and there is neither root nor sudo. Let somebody run:
+  apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    say "installing ${missing[*]}"
+    apt_install() {
+        $as_root DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+            "${missing[@]}" >/dev/null
+    }
+    # A fresh machine has no package lists, an old one has stale ones: both fail, then update helps.
+    apt_install 2>/dev/null || { $as_root apt-get update -qq && apt_install; } ||
+        die "apt-get could not install: ${missing[*]}"
+    mapfile -t missing < <(missing_packages "$@")
+    ((${#missing[@]} == 0)) || die "still missing after the installation: ${missing[*]}"
+}
+
+# build_directory DIRECTORY [meson options]: configures it (again) and builds everything.
+build_directory() {
+    local directory=$1 mode=()
+    shift
+    [[ ! -e $directory/meson-private/coredata.dat ]] || mode=(--reconfigure)
+    mkdir -p "$directory"
+    local log=$directory/build.log
+    say "building $directory/"
+    { meson setup "${mode[@]}" "$directory" "$@" && ninja -C "$directory"; } >"$log" 2>&1 || {
+        tail -n 60 "$log" >&2
+        die "the build of $directory/ failed; its whole log is $log"
+    }
+}

@@ -1,5 +1,5 @@
-/* advect-train DIR: trains the job that stands in DIR and exits. Killed at any point, the same command
-   goes on from the last state and ends with the same weights. */
+/* advect-train DIR: trains the job that stands in DIR and exits. Killed at any point, the same
+   command goes on from the last state and ends with the same weights. */
 #include "core/base/err.h"
 #include "core/linalg/mat.h"
 #include "proto/json.h"
@@ -179,7 +179,8 @@ static enum trainer_exit finish(struct session *session, int code, struct err *e
         struct err ignored = {0};
         keep(session, &ignored);
     }
-    err_set(err, (enum err_code)code, "", "the training stopped: %s", err_title((enum err_code)code));
+    err_set(err, (enum err_code)code, "", "the training stopped: %s",
+            err_title((enum err_code)code));
     train_report_error(STDOUT_FILENO, session->trainer.step, err);
     return TRAINER_FAILED;
 }

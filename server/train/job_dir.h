@@ -1,5 +1,6 @@
-/* The directory of a job: what the daemon and the trainer hand each other. Its files appear by rename
-   and are durable when a function that writes them returns. Blocking: never on the loop thread. */
+/* The directory of a job: what the daemon and the trainer hand each other. Its files appear by
+   rename and are durable when a function that writes them returns. Blocking: never on the loop
+   thread. */
 #ifndef SERVER_TRAIN_JOB_DIR_H
 #define SERVER_TRAIN_JOB_DIR_H
 
@@ -14,7 +15,8 @@
 #define JOB_DIR_NPY "data.npy"
 #define JOB_DIR_STATE "state.safetensors"    /* where the trainer goes on */
 #define JOB_DIR_PREVIOUS "previous.safetensors" /* the state before that one */
-#define JOB_DIR_MODEL "model.safetensors"    /* the result; its presence means that training ended */
+#define JOB_DIR_MODEL "model.safetensors"    /* the result; its presence means that training
+                                                ended */
 #define JOB_DIR_PARTIAL "partial.safetensors" /* best weights of a run that was stopped or failed */
 #define JOB_DIR_EVENTS "events.ndjson"       /* written by the daemon */
 
@@ -36,8 +38,8 @@ bool job_dir_has(int dir, const char *name);
 int job_dir_read(int dir, const char *name, struct buf *out, struct err *err);
 /* SHA-256 of a file. hex: [HASH_TEXT]. 0, ERR_NOT_FOUND, ERR_NOMEM, ERR_IO. */
 int job_dir_hash(int dir, const char *name, char *hex, struct err *err);
-/* Temp file, fsync, rename, fsync of the directory; where `keep` is not NULL an older file of that name
-   is renamed to it first. 0, ERR_NO_SPACE, ERR_IO. */
+/* Temp file, fsync, rename, fsync of the directory; where `keep` is not NULL an older file of
+   that name is renamed to it first. 0, ERR_NO_SPACE, ERR_IO. */
 int job_dir_write(int dir, const char *name, const char *keep, const struct buf *bytes,
                   struct err *err);
 

@@ -20,8 +20,9 @@ static int make_room(struct train_data *data, struct err *err)
 {
     data->width = schema_width(&data->schema);
     if (data->width > LIMIT_DIM)
-        return err_set(err, ERR_TOO_LARGE, "", "the columns make %zu numbers a row, at most %d are allowed",
-                       data->width, LIMIT_DIM);
+        return err_set(err, ERR_TOO_LARGE, "",
+                       "the columns make %zu numbers a row, at most %d are allowed", data->width,
+                       LIMIT_DIM);
     uint64_t floats;
     if (__builtin_mul_overflow(data->schema.rows, (uint64_t)data->width, &floats) ||
         floats > LIMIT_TRAIN_FLOATS || data->schema.rows > UINT32_MAX)

@@ -14,8 +14,8 @@ struct train_identity {
 /* 0, ERR_NOT_FOUND, ERR_IO. */
 int train_identity_read(struct train_identity *identity, int dir, struct err *err);
 
-/* Makes the state durable in the job directory, keeping the one before it. seconds: spent on training
-   so far. 0, ERR_NO_SPACE, ERR_IO, ERR_NOMEM. */
+/* Makes the state durable in the job directory, keeping the one before it. seconds: spent on
+   training so far. 0, ERR_NO_SPACE, ERR_IO, ERR_NOMEM. */
 int train_state_save(const struct trainer *trainer, const struct train_identity *identity,
                      double seconds, int dir, struct err *err);
 

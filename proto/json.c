@@ -218,14 +218,14 @@ static json_t *iterable(struct json object)
     return (json_t *)(uintptr_t)object.node;
 }
 
-const char *json_key(struct json object, size_t index)
+bool json_next(struct json object, void **at, const char **key)
 {
     if (!json_is_object(object))
-        return NULL;
-    void *at = json_object_iter(iterable(object));
-    while (at && index-- > 0)
-        at = json_object_iter_next(iterable(object), at);
-    return at ? json_object_iter_key(at) : NULL;
+        return false;
+    *at = *at ? json_object_iter_next(iterable(object), *at) : json_object_iter(iterable(object));
+    if (*at)
+        *key = json_object_iter_key(*at);
+    return *at != NULL;
 }
 
 /* Messages. */
@@ -285,14 +285,12 @@ static bool is_known(const char *key, const char *const *known)
 
 int json_object_check(struct json value, const char *const *known, struct err *err)
 {
+    const char *key;
     if (!json_is_object(value))
         return wrong_type(value, "an object", err);
-    void *at = json_object_iter(iterable(value));
-    for (; at; at = json_object_iter_next(iterable(value), at)) {
-        const char *key = json_object_iter_key(at);
+    for (void *at = NULL; json_next(value, &at, &key);)
         if (!is_known(key, known))
             return unknown_field(value, key, known, err);
-    }
     return 0;
 }
 
@@ -347,17 +345,26 @@ int json_read_boolean(struct json value, bool *out, struct err *err)
     return 0;
 }
 
-int json_read_string(struct json value, size_t max, const char **out, struct err *err)
+int json_read_text(struct json value, size_t max, const char **out, struct err *err)
 {
     if (!json_is_string(value))
         return wrong_type(value, "a string", err);
-    const char *text = json_string_value(node_of(value));
     size_t length = json_string_length(node_of(value));
     if (length > max)
         return err_set(err, ERR_INVALID, value.pointer, "may have at most %zu bytes, got %zu", max,
                        length);
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+    *out = json_string_value(node_of(value));
+    return 0;
+}
+
+int json_read_string(struct json value, size_t max, const char **out, struct err *err)
+{
+    const char *text;
+    int code = json_read_text(value, max, &text, err);
+    if (code)
+        return code;
+    for (const char *at = text; *at; at++)
+        if ((unsigned char)*at < 0x20 || *at == 0x7f)
             return err_set(err, ERR_INVALID, value.pointer, "may not hold control characters");
     *out = text;
     return 0;

@@ -26,8 +26,7 @@ struct json {
 };
 
 struct json json_root(const struct json_doc *doc);
-/* The members of an object that were not asked for are found by json_object_end, so read all fields
-   through json_get and close with it. */
+/* Absent where there is no such member or item; its pointer then names what is missing. */
 struct json json_get(struct json object, const char *key);
 struct json json_at(struct json array, size_t index);
 bool json_present(struct json value); /* false for absent and for null */
@@ -38,8 +37,8 @@ bool json_is_number(struct json value);
 bool json_is_integer(struct json value);
 bool json_is_boolean(struct json value);
 size_t json_length(struct json array_or_object);
-/* The i-th member's key of an object, in order; borrowed. */
-const char *json_key(struct json object, size_t index);
+/* Walks the keys of an object in order: *at starts as NULL; false past the end. *key is borrowed. */
+bool json_next(struct json object, void **at, const char **key);
 
 /* 0 when `value` is an object all of whose keys are among `known` (NULL-terminated); else
    ERR_INVALID: not an object, or "/sovler: unknown field; did you mean solver?". */
@@ -50,7 +49,9 @@ int json_object_check(struct json value, const char *const *known, struct err *e
 int json_read_integer(struct json value, int64_t min, int64_t max, int64_t *out, struct err *err);
 int json_read_number(struct json value, double min, double max, double *out, struct err *err);
 int json_read_boolean(struct json value, bool *out, struct err *err);
-/* Borrowed; at most max bytes, no control characters. */
+/* Borrowed; at most max bytes of any text. */
+int json_read_text(struct json value, size_t max, const char **out, struct err *err);
+/* The same without control characters. */
 int json_read_string(struct json value, size_t max, const char **out, struct err *err);
 /* A name of the house: [a-z0-9][a-z0-9_-]{0,63}. out: [LIMIT_NAME + 1]. */
 int json_read_name(struct json value, char *out, struct err *err);

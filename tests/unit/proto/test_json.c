@@ -129,9 +129,21 @@ START_TEST(absent_and_null_are_not_present)
     ck_assert(!json_present(json_get(json_get(root, "b"), "c")));
     ck_assert(!json_present(json_at(root, 0)));
     ck_assert_uint_eq(json_length(json_get(root, "b")), 0);
-    ck_assert_str_eq(json_key(root, 1), "b");
-    ck_assert_ptr_null(json_key(root, 2));
-    ck_assert_ptr_null(json_key(json_get(root, "b"), 0));
+}
+END_TEST
+
+START_TEST(keys_are_walked_in_order)
+{
+    struct json root = parsed("{\"b\":1,\"a\":2}");
+    void *at = NULL;
+    const char *key = NULL;
+    ck_assert(json_next(root, &at, &key));
+    ck_assert_str_eq(key, "b");
+    ck_assert(json_next(root, &at, &key));
+    ck_assert_str_eq(key, "a");
+    ck_assert(!json_next(root, &at, &key));
+    at = NULL;
+    ck_assert(!json_next(json_get(root, "a"), &at, &key));
 }
 END_TEST
 
@@ -395,6 +407,7 @@ int main(void)
     tcase_add_test(tests, a_text_over_the_limit_is_refused);
     tcase_add_test(tests, pointers_are_escaped_and_stop_where_there_is_no_room);
     tcase_add_test(tests, absent_and_null_are_not_present);
+    tcase_add_test(tests, keys_are_walked_in_order);
     tcase_add_test(tests, unknown_fields_are_named_with_what_was_meant);
     tcase_add_test(tests, a_long_list_of_known_fields_is_cut);
     tcase_add_test(tests, integers_are_checked_for_type_and_range);

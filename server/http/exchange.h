@@ -16,7 +16,7 @@ struct httpd;
 enum body_kind {
     BODY_NONE,   /* a body is refused */
     BODY_MEMORY, /* gathered up to body_max, then the handler is called */
-    BODY_UPLOAD, /* streamed into a file of the store as it arrives (server/store/upload.h), then the handler */
+    BODY_UPLOAD, /* into a file as it arrives (server/store/upload.h), then the handler */
 };
 
 enum { EXCHANGE_PARAMS = 2 };

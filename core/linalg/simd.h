@@ -50,6 +50,10 @@ struct simd_kernels {
        out, x, k[j]: [dim][stride], out may be x; h: [stride], the step of each lane. */
     void (*combine)(float *out, const float *x, const float *h, const float *c,
                     const float *const *k, size_t n, size_t dim, struct simd_shape shape);
+
+    /* For training, elementwise: value = f(z), slope = f'(z), where slope holds z at first. n: a
+       multiple of SIMD_LANES. */
+    void (*activate)(float *value, float *slope, enum activation activation, size_t n);
 };
 
 /* The widest variant that this processor runs; with a name, that one, or NULL where it cannot run

@@ -4,6 +4,7 @@
 
 /* X(code, slug, title). The slug ends the problem type; proto/problem.c maps codes to HTTP. */
 #define ERR_CODES(X)                                                                               \
+    X(MALFORMED, "malformed-request", "The request is not well-formed HTTP")                       \
     X(INVALID_JSON, "invalid-json", "The body is not valid JSON")                                  \
     X(INVALID, "invalid-request", "The request cannot be carried out as it stands")                \
     X(FORMAT, "invalid-file", "The file cannot be read")                                           \

@@ -300,3 +300,8 @@ void db_finish(struct db_stmt *stmt)
     sqlite3_finalize(stmt->handle);
     stmt->handle = NULL;
 }
+
+const char *db_library_version(void)
+{
+    return sqlite3_libversion();
+}

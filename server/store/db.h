@@ -62,4 +62,7 @@ bool db_is_null(const struct db_stmt *stmt, int column);
 void db_copy_text(const struct db_stmt *stmt, int column, char *out, size_t size);
 void db_finish(struct db_stmt *stmt);
 
+/* Of SQLite; static. Thread: any. */
+const char *db_library_version(void);
+
 #endif

@@ -1,0 +1,61 @@
+#include "server/http/probes.h"
+
+#include "server/app.h"
+#include "server/metrics.h"
+
+enum { PROBES_BYTES = 4 * 1024 * 1024 };
+
+static void respond_text(struct exchange *exchange, const char *type, const char *text)
+{
+    struct buf body;
+    buf_init(&body, PROBES_BYTES);
+    buf_text(&body, text);
+    exchange_respond(exchange, 200, type, &body);
+}
+
+/* Alive as long as the loop goes round. */
+static void handle_livez(struct exchange *exchange, struct app *app)
+{
+    (void)app;
+    respond_text(exchange, "application/json", "{\"status\":\"alive\"}\n");
+}
+
+/* Whether to send work here. */
+static void handle_readyz(struct exchange *exchange, struct app *app)
+{
+    struct err err = {0};
+    if (app->ready && !app->draining) {
+        respond_text(exchange, "application/json", "{\"status\":\"ready\"}\n");
+        return;
+    }
+    err_set(&err, ERR_UNAVAILABLE, "", "%s",
+            app->draining ? "The daemon is shutting down." : "The daemon is starting.");
+    exchange_problem(exchange, &err);
+}
+
+static void handle_metrics(struct exchange *exchange, struct app *app)
+{
+    struct buf body;
+    buf_init(&body, PROBES_BYTES);
+    metrics_write(app->metrics, &body);
+    exchange_respond(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
+}
+
+const struct route probes_routes[] = {
+    {.method = "GET",
+     .path = "/livez",
+     .operation = "livez",
+     .handle = handle_livez,
+     .probe = true},
+    {.method = "GET",
+     .path = "/readyz",
+     .operation = "readyz",
+     .handle = handle_readyz,
+     .probe = true},
+    {.method = "GET",
+     .path = "/metrics",
+     .operation = "metrics",
+     .handle = handle_metrics,
+     .probe = true},
+};
+const size_t probes_route_count = sizeof probes_routes / sizeof *probes_routes;

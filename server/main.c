@@ -1,0 +1,218 @@
+#include "config/config.h"
+#include "server/app.h"
+#include "server/courier.h"
+#include "server/healthcheck.h"
+#include "server/http/httpd.h"
+#include "server/http/listener.h"
+#include "server/http/routes.h"
+#include "server/log.h"
+#include "server/loop.h"
+#include "server/metrics.h"
+#include "server/store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+struct daemon {
+    struct config config;
+    struct loop loop;
+    struct app app;
+};
+
+static void on_drain(void *context)
+{
+    struct daemon *daemon = context;
+    daemon->app.draining = true;
+    httpd_drain(daemon->app.httpd);
+}
+
+static void on_cancel(void *context)
+{
+    struct daemon *daemon = context;
+    httpd_cancel(daemon->app.httpd);
+}
+
+static bool is_idle(void *context)
+{
+    const struct daemon *daemon = context;
+    return httpd_connections(daemon->app.httpd) == 0;
+}
+
+static int start_loop(struct daemon *daemon, struct err *err)
+{
+    const struct loop_hooks hooks = {on_drain, on_cancel, is_idle, daemon};
+    int code = loop_init(&daemon->loop, &hooks, daemon->config.grace_s * 1000, err);
+    daemon->app.loop = &daemon->loop.uv;
+    return code;
+}
+
+static void stop_loop(struct daemon *daemon)
+{
+    loop_release(&daemon->loop);
+}
+
+static int start_metrics(struct daemon *daemon, struct err *err)
+{
+    daemon->app.metrics = metrics_new(ADVECTD_VERSION);
+    return daemon->app.metrics ? 0 : err_set(err, ERR_NOMEM, "", "No memory for the metrics.");
+}
+
+static void stop_metrics(struct daemon *daemon)
+{
+    metrics_free(daemon->app.metrics);
+}
+
+static int start_store(struct daemon *daemon, struct err *err)
+{
+    return store_open(&daemon->app.store, daemon->config.data_dir, err);
+}
+
+static void stop_store(struct daemon *daemon)
+{
+    store_close(daemon->app.store);
+}
+
+static int start_store_courier(struct daemon *daemon, struct err *err)
+{
+    return courier_start(&daemon->app.store_courier, daemon->app.loop, "store", err);
+}
+
+/* An answer of one courier may ask the other: both are stopped when neither has work. */
+static void settle_couriers(struct daemon *daemon)
+{
+    const struct app *app = &daemon->app;
+    while (courier_pending(app->store_courier) + courier_pending(app->files_courier) > 0)
+        uv_run(app->loop, UV_RUN_ONCE);
+}
+
+static void stop_store_courier(struct daemon *daemon)
+{
+    courier_stop(daemon->app.store_courier);
+}
+
+static int start_files_courier(struct daemon *daemon, struct err *err)
+{
+    return courier_start(&daemon->app.files_courier, daemon->app.loop, "files", err);
+}
+
+static void stop_files_courier(struct daemon *daemon)
+{
+    settle_couriers(daemon);
+    courier_stop(daemon->app.files_courier);
+}
+
+/* Each connection is a descriptor; the soft limit is often 1024. */
+static void raise_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int start_httpd(struct daemon *daemon, struct err *err)
+{
+    struct sockaddr_storage address;
+    struct httpd_options options = {
+        .app = &daemon->app,
+        .connection_max = (unsigned)daemon->config.connections,
+        .sets = routes_all,
+        .set_count = routes_count,
+    };
+    char text[LISTENER_TEXT];
+    raise_open_files();
+    int code = listener_parse(&address, daemon->config.listen, err);
+    if (!code)
+        code = listener_open(&options.listen_fd, &address, err);
+    if (!code)
+        code = httpd_start(&daemon->app.httpd, &options, err);
+    if (code)
+        return code;
+    listener_text(text, options.listen_fd);
+    daemon->app.ready = true;
+    printf("listening on http://%s\n", text);
+    fflush(stdout);
+    return 0;
+}
+
+static void stop_httpd(struct daemon *daemon)
+{
+    httpd_stop(daemon->app.httpd);
+    daemon->app.httpd = NULL;
+}
+
+/* What the daemon is made of, in order of construction; it is taken down in the opposite order. */
+static const struct rung {
+    int (*start)(struct daemon *daemon, struct err *err);
+    void (*stop)(struct daemon *daemon);
+} daemon_rungs[] = {
+    {start_loop, stop_loop},
+    {start_metrics, stop_metrics},
+    {start_store, stop_store},
+    {start_store_courier, stop_store_courier},
+    {start_files_courier, stop_files_courier},
+    {start_httpd, stop_httpd},
+};
+
+enum { DAEMON_RUNGS = sizeof daemon_rungs / sizeof *daemon_rungs };
+
+static int daemon_run(struct daemon *daemon, struct err *err)
+{
+    size_t started = 0;
+    int code = 0;
+    while (started < DAEMON_RUNGS && !(code = daemon_rungs[started].start(daemon, err)))
+        started++;
+    if (!code)
+        loop_run(&daemon->loop);
+    while (started > 0)
+        daemon_rungs[--started].stop(daemon);
+    return code;
+}
+
+static int print_version(void)
+{
+    printf("advectd %s\nlibmicrohttpd %s\nlibuv %s\nSQLite %s\n", ADVECTD_VERSION,
+           httpd_library_version(), uv_version_string(), db_library_version());
+    return 0;
+}
+
+/* "where: message" on standard error, for a person at a terminal. */
+static int complain(const struct err *err)
+{
+    fprintf(stderr, "advectd: %s%s%s\n", err->where, err->where[0] ? ": " : "", err->message);
+    return EXIT_FAILURE;
+}
+
+static int serve(struct daemon *daemon)
+{
+    struct err err = {0};
+    enum log_level level;
+    if (log_level_parse(&level, daemon->config.log_level)) {
+        err_set(&err, ERR_INVALID, "--log-level", "It must be debug, info, warn or error.");
+        return complain(&err);
+    }
+    log_set_level(level);
+    return daemon_run(daemon, &err) ? complain(&err) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static struct daemon daemon;
+    struct err err = {0};
+    if (config_read(&daemon.config, argc, argv, getenv, &err))
+        return complain(&err);
+    switch (daemon.config.action) {
+    case CONFIG_VERSION:
+        return print_version();
+    case CONFIG_HELP:
+        fputs(config_help(), stdout);
+        return EXIT_SUCCESS;
+    case CONFIG_HEALTHCHECK:
+        return healthcheck_run(daemon.config.listen, &err) ? complain(&err) : EXIT_SUCCESS;
+    case CONFIG_RUN:
+        break;
+    }
+    return serve(&daemon);
+}

@@ -163,20 +163,14 @@ static void tile_evaluate(struct tile *tile, struct simd_shape shape)
     }
 }
 
-/* Moves the lanes that have a step to the states in `stage`. The others keep their bits, also where
-   the field gave them something that is not finite. */
-static void tile_move(struct tile *tile, size_t lanes)
+/* The lanes that had a step stand at its end. */
+static void tile_arrive(struct tile *tile, size_t lanes)
 {
     float *bad = tile->t; /* 0, or NaN once a coordinate is not finite: 0 * x says which */
     memset(bad, 0, lanes * sizeof *bad);
-    for (size_t i = 0; i < tile->field.dim; i++) {
-        float *x = tile->x + i * tile->stride;
-        const float *next = tile->stage + i * tile->stride;
-        for (size_t r = 0; r < lanes; r++) {
-            x[r] = tile->h[r] != 0.0f ? next[r] : x[r];
-            bad[r] += 0.0f * x[r];
-        }
-    }
+    for (size_t i = 0; i < tile->field.dim; i++)
+        for (size_t r = 0; r < lanes; r++)
+            bad[r] += 0.0f * tile->x[i * tile->stride + r];
     for (size_t r = 0; r < lanes; r++) {
         struct lane *lane = &tile->lanes[r];
         if (!tile_moves(lane))
@@ -192,8 +186,8 @@ void tile_step(struct tile *tile)
     if (!tile_set_steps(tile, shape.lanes))
         return;
     tile_evaluate(tile, shape);
-    tile->kernels->combine(tile->stage, tile->x, tile->h, tile->tableau->b,
+    tile->kernels->combine(tile->x, tile->x, tile->h, tile->tableau->b,
                            (const float *const *)tile->k, tile->tableau->stages, tile->field.dim,
                            shape);
-    tile_move(tile, shape.lanes);
+    tile_arrive(tile, shape.lanes);
 }

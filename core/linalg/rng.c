@@ -34,6 +34,9 @@ static void rng_block(struct rng_key key, uint64_t row, size_t block, uint32_t o
     rng_philox(counter, seed, out);
 }
 
+/* 1.5 2^52: adding it rounds to a whole number, which then stands in the low bits. */
+static const double round_to_integer = 6755399441055744.0;
+
 static double rng_poly(double x, const double *coefficients, int count)
 {
     double sum = coefficients[count - 1];
@@ -44,7 +47,7 @@ static double rng_poly(double x, const double *coefficients, int count)
 
 /* Natural logarithm of a normal number: 2^e m with m in [sqrt(1/2), sqrt(2)), and
    log m = 2 (s + s^3 / 3 + s^5 / 5 + ...), s = (m - 1) / (m + 1), |s| < 0.172. */
-static double rng_log(double x)
+double rng_log(double x)
 {
     static const double series[] = {1.0,        1.0 / 3.0,  1.0 / 5.0,  1.0 / 7.0,  1.0 / 9.0,
                                     1.0 / 11.0, 1.0 / 13.0, 1.0 / 15.0, 1.0 / 17.0, 1.0 / 19.0};
@@ -58,6 +61,35 @@ static double rng_log(double x)
     double s = (m - 1) / (m + 1);
     double log_m = 2 * s * rng_poly(s * s, series, 10);
     return (double)((int64_t)exponent >> 52) * 0.69314718055994530942 + log_m;
+}
+
+/* 2^n e^r with |r| <= log(2) / 2 and Taylor's series. log(2) is taken off in two parts, of which
+   the first has 21 zero bits at its end: n times it is exact. */
+double rng_exp(double x)
+{
+    static const double series[] = {1.0,
+                                    1.0,
+                                    1.0 / 2.0,
+                                    1.0 / 6.0,
+                                    1.0 / 24.0,
+                                    1.0 / 120.0,
+                                    1.0 / 720.0,
+                                    1.0 / 5040.0,
+                                    1.0 / 40320.0,
+                                    1.0 / 362880.0,
+                                    1.0 / 3628800.0,
+                                    1.0 / 39916800.0,
+                                    1.0 / 479001600.0,
+                                    1.0 / 6227020800.0};
+    double shifted = x * 1.44269504088896340736 + round_to_integer;
+    double n = shifted - round_to_integer;
+    double r = (x - n * 0x1.62e42feep-1) - n * 0x1.a39ef35793c76p-33;
+    uint64_t bits;
+    double scale;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 1023) << 52;
+    memcpy(&scale, &bits, sizeof scale);
+    return scale * rng_poly(r, series, 14);
 }
 
 /* The quadrant is taken off exactly; what is left is below pi / 4, where Taylor's series is exact
@@ -81,9 +113,8 @@ void rng_sincos_turns(double turns, double *sine, double *cosine)
                                         1.0 / 479001600.0,
                                         -1.0 / 87178291200.0,
                                         1.0 / 20922789888000.0};
-    const double round = 6755399441055744.0; /* 1.5 2^52: adding it rounds to an integer */
-    double shifted = 4 * turns + round;
-    double angle = (turns - (shifted - round) * 0.25) * 6.28318530717958647693;
+    double shifted = 4 * turns + round_to_integer;
+    double angle = (turns - (shifted - round_to_integer) * 0.25) * 6.28318530717958647693;
     double square = angle * angle;
     double s = angle * rng_poly(square, sin_series, 8);
     double c = rng_poly(square, cos_series, 9);

@@ -38,8 +38,11 @@ void rng_uniform(struct rng_key key, uint64_t row, size_t first, float *out, siz
 /* Uniform in 0 .. bound - 1 (bound >= 1), unbiased to 2^-32 relative. */
 uint64_t rng_below(struct rng_key key, uint64_t row, uint64_t bound);
 
-/* sin and cos of 2 pi turns in double arithmetic, deterministic; error below 1e-12 for |turns| <
- * 2^20. */
+/* Elementary functions in double arithmetic with the same bits everywhere, where libm's may differ:
+   sin and cos of 2 pi turns, error below 1e-12 for |turns| < 2^20; log of a positive normal number
+   and e^x for |x| <= 700, relative error below 1e-15. */
 void rng_sincos_turns(double turns, double *sine, double *cosine);
+double rng_log(double x);
+double rng_exp(double x);
 
 #endif

@@ -46,9 +46,14 @@ struct simd_kernels {
                   enum activation activation, struct simd_shape shape);
 
     /* out[i] = x[i] + h * (c[0] k[0][i] + ... + c[n-1] k[n-1][i]), terms with c = 0 left out.
+       A lane with h = 0 keeps x to the bit, whatever stands in k.
        out, x, k[j]: [dim][stride], out may be x; h: [stride], the step of each lane. */
     void (*combine)(float *out, const float *x, const float *h, const float *c,
                     const float *const *k, size_t n, size_t dim, struct simd_shape shape);
+
+    /* For training, elementwise: value = f(z), slope = f'(z), where slope holds z at first. n: a
+       multiple of SIMD_LANES. */
+    void (*activate)(float *value, float *slope, enum activation activation, size_t n);
 };
 
 /* The widest variant that this processor runs; with a name, that one, or NULL where it cannot run

@@ -4,6 +4,7 @@
 #include "core/linalg/tile_kernels.h"
 
 #include "core/linalg/vec_math.h"
+#include "core/linalg/vec_slope.h"
 
 /* Blocks that keep the multiply-add units busy and fit in the registers (measured, tests/bench). */
 #if defined(TILE_AVX512)
@@ -129,8 +130,32 @@ static void tile_combine(float *out, const float *x, const float *h, const float
     }
 }
 
+VEC_INLINE void activate_run(float *value, float *slope, enum activation activation, size_t n)
+{
+    for (size_t i = 0; i < n; i += VEC_LANES) {
+        struct vec_slope pair = vec_slope(activation, vec_load(slope + i));
+        vec_store(value + i, pair.value);
+        vec_store(slope + i, pair.slope);
+    }
+}
+
+static void tile_activate(float *value, float *slope, enum activation activation, size_t n)
+{
+    switch (activation) {
+#define TILE_CASE(code, name)                                                                      \
+    case ACTIVATION_##code:                                                                        \
+        activate_run(value, slope, ACTIVATION_##code, n);                                          \
+        return;
+        ACTIVATIONS(TILE_CASE)
+#undef TILE_CASE
+    case ACTIVATION_COUNT:
+        return;
+    }
+}
+
 const struct simd_kernels TILE_KERNELS = {
     .name = TILE_NAME,
     .layer = tile_layer,
     .combine = tile_combine,
+    .activate = tile_activate,
 };

@@ -78,10 +78,15 @@ VEC_INLINE vec vec_tanh(vec x)
     return vec_copysign(m / (m + vec_set(2.0f)), x);
 }
 
-/* x Phi(x). The tail Q(a) = Phi(-a), a = |x|, is e^(-a^2 / 2) times a polynomial in
-   (a - 3) / (a + 3) (relative error 1e-8 up to a = 14, where x Q(a) is below the smallest float).
- */
-VEC_INLINE vec vec_gelu(vec x)
+/* Phi(x) and the bell e^(-x^2 / 2) of the normal distribution. The tail Q(a) = Phi(-a), a = |x|, is
+   the bell times a polynomial in (a - 3) / (a + 3) (relative error 1e-8 up to a = 14, where x Q(a)
+   is below the smallest float). */
+struct vec_normal {
+    vec phi;
+    vec bell;
+};
+
+VEC_INLINE struct vec_normal vec_normal(vec x)
 {
     static const float tail[] = {0.121513948f,    -0.206402615f,  0.123225018f,    -0.0462133549f,
                                  0.00613219384f,  0.00290485821f, -0.00098414598f, -0.00034009706f,
@@ -93,7 +98,12 @@ VEC_INLINE vec vec_gelu(vec x)
     vec bell = vec_exp(vec_set(-0.5f) * square);
     bell = vec_fma(bell * lost, vec_set(-0.5f), bell);
     vec q = bell * vec_poly(t, tail, 10);
-    return x * vec_select(x, vec_set(0.0f), vec_set(1.0f) - q, q);
+    return (struct vec_normal){vec_select(x, vec_set(0.0f), vec_set(1.0f) - q, q), bell};
+}
+
+VEC_INLINE vec vec_gelu(vec x)
+{
+    return x * vec_normal(x).phi;
 }
 
 /* 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)), u = sqrt(2 / pi) (x + 0.044715 x^3). */

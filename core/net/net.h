@@ -9,7 +9,8 @@
 
 struct net {
     struct net_spec spec;
-    float *params;      /* [parameters] flat, laid out as spec.h says; owned */
+    double turns[LIMIT_TIME_FREQUENCIES]; /* of time_spec_turns */
+    float *params;                        /* [parameters] flat, laid out as spec.h says; owned */
     size_t param_count;
     struct simd_layer layers[LIMIT_LAYERS + 1]; /* packed copies, owned; filled by net_pack */
 };

@@ -33,11 +33,20 @@ struct net_spec {
     size_t dim; /* of x and of the velocity */
     enum activation activation;
     struct time_spec time;
-    size_t hidden_count;                /* layers - 1, >= 1 */
-    size_t hidden[LIMIT_LAYERS];        /* widths of the hidden layers */
+    size_t hidden_count;         /* layers - 1, >= 1 */
+    size_t hidden[LIMIT_LAYERS]; /* widths of the hidden layers */
 };
 
+/* How many numbers the network sees of one t. */
 size_t time_spec_features(const struct time_spec *time);
+/* For the embeddings: turns[k], k < frequency_count, is how often feature pair k goes round while t
+   goes from 0 to 1. */
+void time_spec_turns(const struct time_spec *time, double *turns);
+/* What the network sees of one t: features: [time_spec_features]; turns as above, unread for
+   TIME_FIRST and TIME_LAST. The same bits on every machine. */
+void time_spec_embed(float *features, const struct time_spec *time, const double *turns, double t);
+/* True where the features stand before x in the first layer's input. */
+bool time_spec_before_x(const struct time_spec *time);
 /* Layer i maps net_spec_in(i) numbers to net_spec_out(i), i < net_spec_layers. */
 size_t net_spec_layers(const struct net_spec *spec);
 size_t net_spec_in(const struct net_spec *spec, size_t layer);

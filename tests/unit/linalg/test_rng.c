@@ -161,6 +161,18 @@ START_TEST(sines_are_exact_to_1e_12)
 }
 END_TEST
 
+START_TEST(logarithms_and_exponentials_are_exact_to_1e_15)
+{
+    for (int i = -7000; i <= 7000; i++) {
+        double x = i / 10.0 + i / 70000.0;
+        ck_assert_double_eq_tol(rng_exp(x) / exp(x), 1, 1e-15);
+        double y = exp(x) * 1.234567;
+        ck_assert_double_eq_tol(rng_log(y), log(y), 1e-15 * fmax(1, fabs(log(y))));
+    }
+    ck_assert(rng_exp(0) == 1 && rng_log(1) == 0);
+}
+END_TEST
+
 static uint64_t hash_bytes(const void *data, size_t size)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
@@ -191,6 +203,7 @@ int main(void)
     tcase_add_test(tests, uniforms_are_inside_and_even);
     tcase_add_test(tests, below_stays_below_and_is_even);
     tcase_add_test(tests, sines_are_exact_to_1e_12);
+    tcase_add_test(tests, logarithms_and_exponentials_are_exact_to_1e_15);
     tcase_add_test(tests, the_bits_of_a_seed_never_change);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

@@ -258,6 +258,39 @@ START_TEST(combine_adds_the_terms_in_order)
 }
 END_TEST
 
+START_TEST(activations_and_slopes_are_those_of_the_scalar_code)
+{
+    enum { COUNT = 4096 };
+    float *z = mem_aligned(COUNT, sizeof *z);
+    float *value = mem_aligned(COUNT, sizeof *value);
+    float *slope = mem_aligned(COUNT, sizeof *slope);
+    float *first[2] = {mem_aligned(COUNT, sizeof *z), mem_aligned(COUNT, sizeof *z)};
+    for (size_t i = 0; i < COUNT; i++)
+        z[i] = ((float)i - COUNT / 2 + 0.5f) / 100.0f;
+    for (int a = 0; a < ACTIVATION_COUNT; a++) {
+        for (size_t v = 0; v < runnable_count; v++) {
+            memcpy(slope, z, COUNT * sizeof *z);
+            runnable[v]->activate(value, slope, (enum activation)a, COUNT);
+            for (size_t i = 0; i < COUNT; i++) {
+                float y = activation_value((enum activation)a, z[i]);
+                float dy = activation_slope((enum activation)a, z[i]);
+                ck_assert_float_eq_tol(value[i], y, 3e-7f * fmaxf(1.0f, fabsf(y)));
+                ck_assert_float_eq_tol(slope[i], dy, 5e-7f);
+            }
+            if (v == 0) {
+                memcpy(first[0], value, COUNT * sizeof *z);
+                memcpy(first[1], slope, COUNT * sizeof *z);
+            }
+            ck_assert_mem_eq(value, first[0], COUNT * sizeof *z);
+            ck_assert_mem_eq(slope, first[1], COUNT * sizeof *z);
+        }
+    }
+    float *arrays[] = {z, value, slope, first[0], first[1]};
+    for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
+        mem_free(arrays[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("simd");
@@ -272,6 +305,7 @@ int main(void)
     tcase_add_test(tests, a_layer_without_bias_starts_at_zero);
     tcase_add_test(tests, packing_reports_that_memory_ran_out);
     tcase_add_test(tests, combine_adds_the_terms_in_order);
+    tcase_add_test(tests, activations_and_slopes_are_those_of_the_scalar_code);
     suite_add_tcase(suite, tests);
     return unit_run(suite);
 }

@@ -1,0 +1,26 @@
+/* Reading the file of a dataset, CSV or NPY, as rows of text cells. Waits for the disk and
+   computes: the files courier's thread, or the trainer. */
+#ifndef SERVER_STORE_DATASET_FILE_H
+#define SERVER_STORE_DATASET_FILE_H
+
+#include "core/table/schema.h"
+#include "proto/csv.h"
+#include "server/store/store.h"
+
+/* By the first bytes: NPY by its magic, else CSV. 0; ERR_FORMAT (empty), ERR_UNSUPPORTED (an
+   archive, a pickle, a Parquet file: named), ERR_IO. */
+int dataset_file_sniff(int fd, uint64_t size, enum dataset_format *out, struct err *err);
+
+/* Calls `row` for the header (line 1) and each row, in order. An NPY array of shape [rows] or
+   [rows, columns] has the header x0, x1, ... and its numbers as the shortest text that reads back.
+   0; ERR_FORMAT naming line and column, or for NPY "row 3, column x1" where a number is not finite
+   (rows as NumPy counts them, from 0); ERR_IO, ERR_NOMEM; what `row` returned. */
+int dataset_file_scan(int fd, uint64_t size, enum dataset_format format, csv_row_fn row,
+                      void *context, struct err *err);
+
+/* One pass: the schema, inferred, and the file's hash. sha256: [HASH_TEXT]. Columns of an NPY array
+   of floats are numeric, those of an array of integers are integer. Errors as above. */
+int dataset_file_describe(int fd, uint64_t size, enum dataset_format format, struct schema *schema,
+                          char *sha256, struct err *err);
+
+#endif

@@ -118,6 +118,8 @@ BAD = {
         routes(readme=README + "| `PUT /livez` | no |\n"),
     ],
     "rule_operations": [routes(contract=OPENAPI.replace("Id: livez", "Id: alive"))],
+    "rule_settings": [{"config/config.c": 'TEXT("--listen", "ADVECTD_LISTEN")\n',
+                       "README.md": "| `--listen ADDRESS` |\n"}],
 }
 
 GOOD = {
@@ -148,4 +150,5 @@ GOOD = {
     "rule_dockerfile": [docker()],
     "rule_routes": [routes()],
     "rule_operations": [routes()],
+    "rule_settings": [{"config/config.c": 'TEXT("--listen")\n', "README.md": "`--listen A`\n"}],
 }

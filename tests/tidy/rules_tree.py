@@ -183,7 +183,16 @@ def rule_operations(tree):
                 yield f"{path}: {match[1]} {match[2]} is {operation} in proto/openapi.yaml"
 
 
+def rule_settings(tree):
+    """Every option and environment variable of the daemon is in the README."""
+    readme = tree.get("README.md", "")
+    for option in re.findall(r'"(--[a-z-]+|ADVECTD_[A-Z_]+)"', tree.get("config/config.c", "")):
+        if f"`{option}" not in readme:
+            yield f"README.md: the option {option} of config/config.c is missing"
+
+
 RULES = [
     rule_markers, rule_no_machine, rule_fast_math, rule_listed_in_meson, rule_unit_tests_counted,
     rule_changelog, rule_links, rule_dockerfile, rule_routes, rule_operations,
+    rule_settings,
 ]

@@ -10,9 +10,9 @@
 struct optimizer_spec {
     double learning_rate; /* peak */
     double beta1, beta2, epsilon;
-    double weight_decay;  /* decoupled (AdamW); on weight matrices, not biases */
-    double clip;          /* global norm of the gradient; 0 = off */
-    uint64_t warmup;      /* steps of linear warm-up, then cosine decay to final_ratio * peak */
+    double weight_decay; /* decoupled (AdamW); on weight matrices, not biases */
+    double clip;         /* global norm of the gradient; 0 = off */
+    uint64_t warmup;     /* steps of linear warm-up, then cosine decay to final_ratio * peak */
     double final_ratio;
 };
 
@@ -22,9 +22,9 @@ struct train_spec {
     uint64_t steps;
     size_t batch_size;
     struct optimizer_spec optimizer;
-    double ema_decay;            /* 0 = off; warmed up as min(decay, (1 + n) / (10 + n)) */
-    double validation_fraction;  /* of the rows, held out; 0 = none */
-    uint64_t validation_every;   /* steps between validation losses */
+    double ema_decay;           /* 0 = off; warmed up as min(decay, (1 + n) / (10 + n)) */
+    double validation_fraction; /* of the rows, held out; 0 = none */
+    uint64_t validation_every;  /* steps between validation losses */
     uint64_t seed;
 };
 

@@ -9,23 +9,28 @@
 #include "core/net/tensor.h"
 #include "core/train/spec.h"
 
+enum {
+    TRAINER_HELD_OUT_MAX = 2048,     /* rows; more make validation slower, not better */
+    TRAINER_VALIDATION_PAIRS = 4096, /* at least so many (x1, x0, t) make a validation loss */
+};
+
 struct trainer {
     struct train_spec spec;
-    uint64_t step;       /* steps done */
-    float *params;       /* [parameters] */
-    float *ema;          /* [parameters]: exponential moving average, what is served when EMA is
-                            on */
-    float *m, *v;        /* [parameters] Adam's moments */
-    float *best;         /* [parameters] served weights at the lowest validation loss so far */
-    double best_loss;    /* INFINITY before the first validation */
+    uint64_t step;    /* steps done */
+    float *params;    /* [parameters] */
+    float *ema;       /* [parameters]: exponential moving average, what is served when EMA is
+                         on */
+    float *m, *v;     /* [parameters] Adam's moments */
+    float *best;      /* [parameters] served weights at the lowest validation loss so far */
+    double best_loss; /* INFINITY before the first validation */
     uint64_t best_step;
     size_t param_count;
-    const float *rows;   /* [row_count, dim] borrowed: encoded data */
+    const float *rows; /* [row_count, dim] borrowed: encoded data */
     size_t row_count;
-    size_t train_count;  /* rows used for training; the others are held out */
-    uint32_t *order;     /* [row_count] training rows first, then held-out ones */
+    size_t train_count; /* rows used for training; the others are held out */
+    uint32_t *order;    /* [row_count] training rows first, then held-out ones */
     float *grad, *batch_x, *batch_v, *batch_t, *out, *cache; /* scratch */
-    struct arena arena;  /* owns every array but rows */
+    struct arena arena;                                      /* owns every array but rows */
 };
 
 /* rows: [row_count, spec->net.dim] borrowed until release. 0, ERR_NOMEM, ERR_INVALID. */

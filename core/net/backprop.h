@@ -5,8 +5,8 @@
 
 #include "core/net/spec.h"
 
-/* Floats of `cache` for that many rows (1..LIMIT_BATCH), aligned to MEM_ALIGN by its owner; the same
-   cache goes from forward to backward. */
+/* Floats of `cache` for that many rows (1..LIMIT_BATCH), aligned to MEM_ALIGN by its owner; the
+   same cache goes from forward to backward. */
 size_t backprop_cache(const struct net_spec *spec, size_t rows);
 
 /* out: [rows, dim]; params: flat; x: [rows, dim]; t: [rows] unscaled. Thread: any, own cache. */

@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 
 from tree import code_of, is_c, line_of
@@ -176,7 +177,13 @@ def parse_tag(line):
 
 def functions(tree):
     """(path, name, line, end, signature, static, kind) of each C function and prototype."""
-    files = {path: text for path, text in tree.items() if path.endswith((".c", ".h"))}
+    return read_functions(tuple(item for item in tree.items() if item[0].endswith((".c", ".h"))))
+
+
+@lru_cache
+def read_functions(items):
+    """ctags takes a while, and several rules ask for the same files."""
+    files = dict(items)
     if not files:
         return []
     with tempfile.TemporaryDirectory() as folder:
@@ -240,8 +247,9 @@ def nouns_of(tree, path):
 
 def rule_prefixes(tree):
     """A public function begins with its module's noun."""
-    for path, name, line, _, _, static, kind in functions(sources(tree)):
-        if static or kind != "f" or name == "main":
+    known = sources(tree)
+    for path, name, line, _, _, static, kind in functions(tree):
+        if path not in known or static or kind != "f" or name == "main":
             continue
         nouns = nouns_of(tree, path)
         if not any(name == noun or name.startswith(noun + "_") for noun in nouns):

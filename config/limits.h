@@ -43,6 +43,8 @@
 #define LIMIT_COLUMN_NAME 256
 /* More levels than this is an identifier or free text, not a category. */
 #define LIMIT_LEVELS 512
+/* Bytes of one level; longer is free text. */
+#define LIMIT_LEVEL 256
 #define LIMIT_NPY_HEADER 10000
 
 /* Training. */

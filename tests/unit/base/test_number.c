@@ -38,10 +38,10 @@ static const struct {
 };
 
 static const char *const rejected[] = {
-    "",     " ",    "1 ",   " 1",   "\t1",   "-",    "+",     ".",     "-.",   "e5",   ".e5", "1e",
-    "1e+",  "1e-",  "--1",  "+-1",  "-+1",   "++1",  "1.2.3", "1,5",   "1_0",  "0x10", "1p3", "inf",
-    "-inf", "+inf", "nan",  "NaN",  "nan(1)", "infinity", "1e999", "-1e999", "1e-999", "1f", "1.0L",
-    "1e5.5", "\xd9\xa1", "1\n",
+    "",      " ",      "1 ",     " 1",  "\t1",  "-",     "+",        ".",   "-.",     "e5",
+    ".e5",   "1e",     "1e+",    "1e-", "--1",  "+-1",   "-+1",      "++1", "1.2.3",  "1,5",
+    "1_0",   "0x10",   "1p3",    "inf", "-inf", "+inf",  "nan",      "NaN", "nan(1)", "infinity",
+    "1e999", "-1e999", "1e-999", "1f",  "1.0L", "1e5.5", "\xd9\xa1", "1\n",
 };
 
 START_TEST(decimal_numbers_are_read)
@@ -67,7 +67,9 @@ START_TEST(anything_else_is_refused_and_leaves_the_value)
         ck_assert(value == 42);
     }
     double value;
-    ck_assert(!number_read("1\0" "2", 3, &value, NULL, NULL));
+    ck_assert(!number_read("1\0"
+                           "2",
+                           3, &value, NULL, NULL));
 }
 END_TEST
 

@@ -34,26 +34,37 @@ struct rows_failure {
     const char *status; /* "non_finite" */
 };
 
-/* /sample. NDJSON: one array a line; CSV: header and lines; NPY: [count, columns] float32,
-   levels as their index; JSON:
-   {"model","version","seed","solver","columns","samples":[..],"evaluations", "failed":[..]}.
-   rows: [count, schema_width] encoded values; ok[i] false: the row failed (null in JSON and
-   NDJSON, empty cells in CSV, NaN in NPY). */
+/* Rows in order. A row with ok[i] false failed: null in JSON and NDJSON, empty cells in CSV, NaN in
+   NPY. */
+struct rows_piece {
+    uint64_t first;    /* index of the first of them in the answer */
+    const float *rows; /* [count, schema_width] encoded values, borrowed; finite where ok */
+    const bool *ok;    /* [count] borrowed */
+    size_t count;
+};
+
+/* /sample, in any format but SSE. NDJSON: one array a line; CSV: header and lines; NPY: [count,
+   columns] float32, levels as their index; JSON: {"model", "version", "seed", "solver", "columns",
+   "samples": [..], "evaluations", "failed": [..]}. Numbers come back in the units of the table,
+   rounded as its columns say; where decimals are free, as the shortest text of the float. */
 void rows_head(struct buf *out, enum row_format format, const struct rows_info *info);
 void rows_body(struct buf *out, enum row_format format, const struct rows_info *info,
-               uint64_t first_row, const float *rows, const bool *ok, size_t count);
+               const struct rows_piece *piece);
 void rows_tail(struct buf *out, enum row_format format, const struct rows_info *info,
                uint64_t evaluations, const struct rows_failure *failures, size_t failure_count);
 
-/* /trajectory. SSE: events start, state, end; NDJSON: the same objects a line each, with "event";
-   NPY: [frames, count, columns]. A frame's rows may come in several pieces: first = 0 opens it, and
-   the piece that completes spec->count closes it. */
+/* /trajectory, in SSE, NDJSON or NPY. SSE: events start, state (its id is the frame), end; NDJSON:
+   the same objects a line each, with "event" first; NPY: [frames, count, columns]. A frame's rows
+   may come in several pieces: first = 0 opens it, and the piece that completes spec->count closes
+   it. */
 void frames_head(struct buf *out, enum row_format format, const struct rows_info *info);
 void frames_body(struct buf *out, enum row_format format, const struct rows_info *info,
-                 size_t frame, uint64_t first_row, const float *rows, const bool *ok, size_t count);
+                 size_t frame, const struct rows_piece *piece);
 void frames_tail(struct buf *out, enum row_format format, const struct rows_info *info,
                  uint64_t evaluations, const struct rows_failure *failures, size_t failure_count);
-/* An in-band error after the first byte: SSE event "error" or an NDJSON line; nothing for NPY. */
+/* An error after the first byte, in the place of what is left: SSE event "error" or an NDJSON line
+   with the members of the problem document; nothing for NPY. Only between frames: inside one the
+   stream can but end. */
 void frames_error(struct buf *out, enum row_format format, const struct err *err);
 
 #endif

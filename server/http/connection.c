@@ -25,12 +25,23 @@ static uint64_t connection_deadline(const struct connection *connection)
     return UINT64_MAX;
 }
 
+/* The client has closed its side and its request will never be whole. */
+static bool is_stuck(struct connection *connection)
+{
+    const struct exchange *exchange = connection->current;
+    bool reading = !exchange || (exchange->phase <= PHASE_BODY && !exchange->suspended);
+    uint64_t received = exchange ? exchange->received : 0;
+    bool progress = received != connection->received_seen;
+    connection->received_seen = received;
+    return connection->half_closed && reading && !progress;
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct connection_list *list = timer->data;
     uint64_t now = uv_now(list->loop);
     for (struct connection *c = list->first; c; c = c->next) {
-        if (now > connection_deadline(c))
+        if (now > connection_deadline(c) || is_stuck(c))
             connection_shut(c);
     }
 }
@@ -53,6 +64,8 @@ struct connection *connection_new(struct connection_list *list, void *transport,
     connection->fd = fd;
     connection->since_ms = uv_now(list->loop);
     connection->watch.data = connection;
+    connection->watched = uv_poll_init(list->loop, &connection->watch, fd) == 0;
+    connection_watch(connection);
     connection->next = list->first;
     if (list->first)
         list->first->previous = connection;
@@ -89,26 +102,19 @@ void connection_free(struct connection *connection)
 static void on_watch(uv_poll_t *poll, int status, int events)
 {
     struct connection *connection = poll->data;
-    if (status < 0 || (events & UV_DISCONNECT)) {
-        connection_unwatch(connection);
+    if (status >= 0 && !(events & UV_DISCONNECT))
+        return;
+    uv_poll_stop(poll);
+    connection->half_closed = true;
+    if (connection->current && connection->current->suspended)
         connection->list->left(connection);
-    }
 }
 
 void connection_watch(struct connection *connection)
 {
-    if (!connection->watched)
-        connection->watched =
-            uv_poll_init(connection->list->loop, &connection->watch, connection->fd) == 0;
     /* Without a watch the client's leaving is noticed when the answer is written. */
     if (connection->watched)
         uv_poll_start(&connection->watch, UV_DISCONNECT, on_watch);
-}
-
-void connection_unwatch(struct connection *connection)
-{
-    if (connection->watched)
-        uv_poll_stop(&connection->watch);
 }
 
 void connection_shut(struct connection *connection)

@@ -15,6 +15,8 @@ struct connection {
     int fd;                   /* libmicrohttpd's */
     struct exchange *current; /* owned: the request that is under way */
     uint64_t since_ms;        /* uv_now: accepted, last answer ended, or request line read */
+    uint64_t received_seen;   /* bytes of the body at the last sweep */
+    bool half_closed;         /* the client sends nothing more */
     bool watched;             /* `watch` is initialised */
     uv_poll_t watch;
 };
@@ -24,7 +26,7 @@ struct connection_list {
     uv_timer_t sweep; /* runs while there are connections */
     struct connection *first;
     size_t count;
-    void (*left)(struct connection *connection); /* the client has gone while it was watched */
+    void (*left)(struct connection *connection); /* gone, with its request suspended */
 };
 
 void connection_list_init(struct connection_list *list, uv_loop_t *loop,
@@ -33,9 +35,9 @@ void connection_list_init(struct connection_list *list, uv_loop_t *loop,
 struct connection *connection_new(struct connection_list *list, void *transport, int fd);
 /* While the descriptor is still open. NULL is fine. */
 void connection_free(struct connection *connection);
-/* From suspending to resuming. A client that only closes its sending side counts as gone. */
+/* Again, when its request is suspended: `left` is called if the client goes, or already went. A
+   client that only closes its sending side counts as gone. */
 void connection_watch(struct connection *connection);
-void connection_unwatch(struct connection *connection);
 /* The socket ends in both directions; libmicrohttpd notices and closes it. */
 void connection_shut(struct connection *connection);
 

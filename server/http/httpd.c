@@ -135,7 +135,6 @@ void httpd_resume(struct exchange *exchange)
     if (!exchange->suspended)
         return;
     exchange->suspended = false;
-    connection_unwatch(exchange->connection);
     MHD_resume_connection(exchange->connection->transport);
     uv_idle_start(&exchange->httpd->soon, on_soon);
 }
@@ -414,15 +413,16 @@ _Noreturn static void on_panic(void *context, const char *file, unsigned line, c
 static struct MHD_Daemon *start_daemon(struct httpd *httpd, const struct httpd_options *options)
 {
     MHD_set_panic_func(on_panic, NULL);
+    /* Not MHD_OPTION_STRICT_FOR_CLIENT: guard.c refuses the same and more, with an answer. */
     return MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
         httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET,
         options->listen_fd, MHD_OPTION_CONNECTION_LIMIT, options->connection_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTPD_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, httpd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        httpd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, httpd, MHD_OPTION_END);
+        (unsigned)HTTPD_TIMEOUT_S, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        httpd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, httpd, MHD_OPTION_END);
 }
 
 static void start_handles(struct httpd *httpd, uv_loop_t *loop)

@@ -8,12 +8,14 @@
 #include "core/table/encode.h"
 #include "core/train/spec.h"
 
-/* POST /sample and POST /trajectory. */
+/* POST /sample and POST /trajectory: {"model", "count": 1, "seed", "solver": "euler" or {"method",
+   "steps"}, "x0": [[..], ..], "t0": 0, "t1": 1}. x0 alone says the count. */
 struct sample_request {
     char model[LIMIT_NAME + 1];
     struct sample_spec spec;
 };
-/* trajectory: also takes "times" and "frames" (default frames: steps + 1, every step). */
+/* trajectory: also takes "times" or "frames" (default: every step, at most LIMIT_FRAMES states). What
+   needs the model's dimension or the grid is left to sample_spec_check. */
 int sample_request_decode(struct sample_request *out, const char *body, size_t size,
                           bool trajectory, struct err *err);
 void sample_request_release(struct sample_request *request);
@@ -29,7 +31,10 @@ int velocity_request_decode(struct velocity_request *out, const char *body, size
                             struct err *err);
 void velocity_request_release(struct velocity_request *request);
 
-/* POST /train. */
+/* POST /train: {"dataset", "model", "network": {"kind": "mlp", "hidden": [..], "activation", "time"},
+   "path": "linear", "steps", "batch_size", "optimizer": {"learning_rate", "beta1", "beta2", "epsilon",
+   "weight_decay", "clip", "warmup", "final_ratio"}, "ema": {"decay"} or false, "validation":
+   {"fraction", "every"}, "seed", "missing": "drop" or "impute", "columns"}. Only dataset is required. */
 struct column_override {
     char name[LIMIT_COLUMN_NAME + 1];
     enum column_kind kind;
@@ -38,6 +43,7 @@ struct train_request {
     char dataset[LIMIT_NAME + 1];
     char model[LIMIT_NAME + 1]; /* default: the dataset's name */
     struct train_spec spec;
+    bool has_seed; /* false: the daemon draws one and sets both */
     enum missing_policy missing;
     struct column_override *columns; /* [column_count] owned: {"columns": {"Year":
                                         "categorical"}} */

@@ -3,26 +3,13 @@
 #include "core/base/mem.h"
 #include "core/net/weights.h"
 #include "proto/json_write.h"
+#include "proto/net_codec.h"
 #include "proto/safetensors.h"
-#include "proto/time_codec.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { WORD_TEXT = 64 };
-
-/* A field with a default that knows one word in this version. */
-static int read_only_word(struct json value, const char *word, struct err *err)
-{
-    const char *text;
-    if (!json_present(value))
-        return 0;
-    int code = json_read_string(value, WORD_TEXT, &text, err);
-    if (!code && strcmp(text, word) != 0)
-        code = err_set(err, ERR_INVALID, value.pointer, "must be %s; this version knows no other",
-                       word);
-    return code;
-}
 
 static int read_path(enum path_kind *out, struct json value, struct err *err)
 {
@@ -65,11 +52,11 @@ static int read_noise_at(int *out, struct json value, struct err *err)
 
 static int read_spec(struct model_spec *spec, struct json root, struct err *err)
 {
-    int code = read_only_word(json_get(root, "network"), "mlp", err);
+    int code = net_codec_read_word(json_get(root, "network"), "mlp", err);
     if (!code)
-        code = time_codec_activation(&spec->net.activation, json_get(root, "activation"), err);
+        code = net_codec_read_activation(&spec->net.activation, json_get(root, "activation"), err);
     if (!code)
-        code = time_codec_read(&spec->net.time, json_get(root, "time"), err);
+        code = net_codec_read_time(&spec->net.time, json_get(root, "time"), err);
     if (!code)
         code = read_noise_at(&spec->noise_at, json_get(root, "noise_at"), err);
     if (!code)
@@ -164,7 +151,7 @@ void model_config_encode(struct buf *out, const struct model_config *config)
     json_open_object(&w, NULL);
     json_write_string(&w, "network", "mlp");
     json_write_string(&w, "activation", activation_name(spec->net.activation));
-    time_codec_write(&w, "time", &spec->net.time);
+    net_codec_write_time(&w, "time", &spec->net.time);
     json_write_integer(&w, "noise_at", spec->noise_at);
     json_write_string(&w, "prediction", prediction_name(spec->prediction));
     json_open_object(&w, "path");

@@ -2,8 +2,8 @@
 #include "core/base/mem.h"
 #include "proto/json.h"
 #include "proto/json_write.h"
+#include "proto/net_codec.h"
 #include "proto/request_codec.h"
-#include "proto/time_codec.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -44,19 +44,6 @@ static int read_fraction(struct json value, double max, double *out, struct err 
     return json_present(value) ? json_read_number(value, 0, max, out, err) : 0;
 }
 
-/* A field that knows one word in this version. */
-static int read_only_word(struct json value, const char *word, struct err *err)
-{
-    const char *text;
-    if (!json_present(value))
-        return 0;
-    int code = json_read_string(value, WORD_TEXT, &text, err);
-    if (!code && strcmp(text, word) != 0)
-        code = err_set(err, ERR_INVALID, value.pointer, "must be %s; this version knows no other",
-                       word);
-    return code;
-}
-
 static int read_hidden(struct net_spec *net, struct json value, struct err *err)
 {
     size_t count = json_length(value);
@@ -84,13 +71,13 @@ static int read_network(struct net_spec *net, struct json value, struct err *err
         return 0;
     int code = json_object_check(value, known, err);
     if (!code)
-        code = read_only_word(json_get(value, "kind"), "mlp", err);
+        code = net_codec_read_word(json_get(value, "kind"), "mlp", err);
     if (!code)
         code = read_hidden(net, json_get(value, "hidden"), err);
     if (!code && json_present(activation))
-        code = time_codec_activation(&net->activation, activation, err);
+        code = net_codec_read_activation(&net->activation, activation, err);
     if (!code && json_present(time))
-        code = time_codec_read(&net->time, time, err);
+        code = net_codec_read_time(&net->time, time, err);
     return code;
 }
 
@@ -161,7 +148,7 @@ static int read_spec(struct train_spec *spec, struct json root, struct err *err)
     uint64_t batch_size = spec->batch_size;
     int code = read_network(&spec->net, json_get(root, "network"), err);
     if (!code)
-        code = read_only_word(json_get(root, "path"), path_name(PATH_LINEAR), err);
+        code = net_codec_read_word(json_get(root, "path"), path_name(PATH_LINEAR), err);
     if (!code)
         code = read_whole(json_get(root, "steps"), (int64_t)LIMIT_TRAIN_STEPS, &spec->steps, err);
     if (!code)
@@ -292,7 +279,7 @@ static void write_network(struct json_writer *w, const struct net_spec *net)
         json_write_unsigned(w, NULL, net->hidden[i]);
     json_close_array(w);
     json_write_string(w, "activation", activation_name(net->activation));
-    time_codec_write(w, "time", &net->time);
+    net_codec_write_time(w, "time", &net->time);
     json_close_object(w);
 }
 

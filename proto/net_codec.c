@@ -1,4 +1,4 @@
-#include "proto/time_codec.h"
+#include "proto/net_codec.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -137,7 +137,7 @@ static int read_time(struct time_spec *time, struct json value, struct err *err)
     return code;
 }
 
-int time_codec_read(struct time_spec *out, struct json value, struct err *err)
+int net_codec_read_time(struct time_spec *out, struct json value, struct err *err)
 {
     struct time_spec time = {0};
     int code = read_time(&time, value, err);
@@ -146,7 +146,7 @@ int time_codec_read(struct time_spec *out, struct json value, struct err *err)
     return code;
 }
 
-void time_codec_write(struct json_writer *w, const char *key, const struct time_spec *time)
+void net_codec_write_time(struct json_writer *w, const char *key, const struct time_spec *time)
 {
     json_open_object(w, key);
     json_write_string(w, "input", time_input_name(time->input));
@@ -167,7 +167,7 @@ void time_codec_write(struct json_writer *w, const char *key, const struct time_
     json_close_object(w);
 }
 
-int time_codec_activation(enum activation *out, struct json value, struct err *err)
+int net_codec_read_activation(enum activation *out, struct json value, struct err *err)
 {
     char names[160] = "";
     size_t length = 0;
@@ -185,4 +185,16 @@ int time_codec_activation(enum activation *out, struct json value, struct err *e
     if (!json_present(value))
         return err_set(err, ERR_INVALID, value.pointer, "is required: one of %s", names);
     return err_set(err, ERR_INVALID, value.pointer, "must be one of %s", names);
+}
+
+int net_codec_read_word(struct json value, const char *word, struct err *err)
+{
+    const char *text;
+    if (!json_present(value))
+        return 0;
+    int code = json_read_string(value, WORD_TEXT, &text, err);
+    if (!code && strcmp(text, word) != 0)
+        code = err_set(err, ERR_INVALID, value.pointer, "must be %s; this version knows no other",
+                       word);
+    return code;
 }

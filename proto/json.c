@@ -3,11 +3,13 @@
 #include "config/limits.h"
 #include "core/base/mem.h"
 #include "core/base/number.h"
+#include "proto/json_region.h"
 #include "proto/json_text.h"
 #include "proto/json_write.h"
 
 #include <float.h>
 #include <math.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,24 +26,35 @@
 #define JSON_SEED_NUMBER_MAX ((INT64_C(1) << 53) - 1)
 
 struct json_doc {
-    json_t *root;
+    json_t *root; /* in the region */
+    struct json_region region;
 };
 
-/* jansson drops characters where its token buffer cannot grow, so a parse is only believed when no
-   allocation failed during it. */
-static _Thread_local bool json_out_of_memory;
+/* jansson (2.14) writes past its token buffer when that cannot grow, so it is never told of a
+   failed allocation: the parse is left by a jump, and the region takes all of its memory back. */
+struct parse {
+    struct json_region *region;
+    jmp_buf out_of_memory;
+};
 
-static void *json_alloc(size_t size)
+static _Thread_local struct parse *json_parsing;
+
+static void *parse_alloc(size_t size)
 {
-    void *pointer = mem_alloc(1, size);
-    if (!pointer)
-        json_out_of_memory = true;
-    return pointer;
+    void *piece = json_region_take(json_parsing->region, size);
+    if (!piece)
+        longjmp(json_parsing->out_of_memory, 1);
+    return piece;
+}
+
+static void parse_free(void *piece)
+{
+    (void)piece; /* goes with the region */
 }
 
 void json_start(void)
 {
-    json_set_alloc_funcs(json_alloc, mem_free);
+    json_set_alloc_funcs(parse_alloc, parse_free);
     json_object_seed(0);
 }
 
@@ -70,13 +83,22 @@ static const char *syntax_message(enum json_error_code code)
     }
 }
 
-static int parse_failed(const json_error_t *error, struct err *err)
+static int syntax_error(const json_error_t *error, struct err *err)
 {
-    if (json_out_of_memory)
-        return err_set(err, ERR_NOMEM, "", "not enough memory for the JSON text");
     char place[JSON_TEXT_PLACE];
     snprintf(place, sizeof place, "line %d, column %d", error->line, error->column);
     return err_set(err, ERR_INVALID_JSON, place, "%s", syntax_message(json_error_code(error)));
+}
+
+static int build_tree(struct json_doc *doc, const char *text, size_t size, struct err *err)
+{
+    struct parse parse = {.region = &doc->region};
+    json_error_t error;
+    json_parsing = &parse;
+    if (setjmp(parse.out_of_memory))
+        return err_set(err, ERR_NOMEM, "", "not enough memory for the JSON text");
+    doc->root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    return doc->root ? 0 : syntax_error(&error, err);
 }
 
 int json_parse(struct json_doc **out, const char *text, size_t size, size_t limit, struct err *err)
@@ -89,18 +111,15 @@ int json_parse(struct json_doc **out, const char *text, size_t size, size_t limi
     int code = json_text_check(text, size, err);
     if (code)
         return code;
-    struct json_doc *doc = mem_alloc(1, sizeof *doc);
+    struct json_doc *doc = mem_zalloc(1, sizeof *doc);
     if (!doc)
         return err_set(err, ERR_NOMEM, "", "not enough memory for the JSON text");
-    json_error_t error;
-    json_out_of_memory = false;
-    doc->root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (doc->root && !json_out_of_memory) {
+    code = build_tree(doc, text, size, err);
+    json_parsing = NULL;
+    if (code)
+        json_free(doc);
+    else
         *out = doc;
-        return 0;
-    }
-    code = parse_failed(&error, err);
-    json_free(doc);
     return code;
 }
 
@@ -108,7 +127,7 @@ void json_free(struct json_doc *doc)
 {
     if (!doc)
         return;
-    json_decref(doc->root);
+    json_region_release(&doc->region);
     mem_free(doc);
 }
 

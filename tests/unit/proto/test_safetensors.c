@@ -397,7 +397,7 @@ START_TEST(every_failed_allocation_is_reported)
         if (code == 0)
             safetensors_release(&file);
     }
-    ck_assert_uint_gt(failures, 20);
+    ck_assert_uint_ge(failures, 4);
     struct tensor_table none = {0};
     for (size_t after = 0; after < 2; after++) {
         buf_init(&again, 4096);

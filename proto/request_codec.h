@@ -14,8 +14,8 @@ struct sample_request {
     char model[LIMIT_NAME + 1];
     struct sample_spec spec;
 };
-/* trajectory: also takes "times" or "frames" (default: every step, at most LIMIT_FRAMES states). What
-   needs the model's dimension or the grid is left to sample_spec_check. */
+/* trajectory: also takes "times" or "frames" (default: every step, at most LIMIT_FRAMES states).
+   What needs the model's dimension or the grid is left to sample_spec_check. */
 int sample_request_decode(struct sample_request *out, const char *body, size_t size,
                           bool trajectory, struct err *err);
 void sample_request_release(struct sample_request *request);
@@ -32,9 +32,10 @@ int velocity_request_decode(struct velocity_request *out, const char *body, size
 void velocity_request_release(struct velocity_request *request);
 
 /* POST /train: {"dataset", "model", "network": {"kind": "mlp", "hidden": [..], "activation", "time"},
-   "path": "linear", "steps", "batch_size", "optimizer": {"learning_rate", "beta1", "beta2", "epsilon",
-   "weight_decay", "clip", "warmup", "final_ratio"}, "ema": {"decay"} or false, "validation":
-   {"fraction", "every"}, "seed", "missing": "drop" or "impute", "columns"}. Only dataset is required. */
+   "path": "linear", "steps", "batch_size", "optimizer": {"learning_rate", "beta1", "beta2",
+   "epsilon", "weight_decay", "clip", "warmup", "final_ratio"}, "ema": {"decay"} or false,
+   "validation": {"fraction", "every"}, "seed", "missing": "drop" or "impute", "columns"}. Only
+   dataset is required. */
 struct column_override {
     char name[LIMIT_COLUMN_NAME + 1];
     enum column_kind kind;

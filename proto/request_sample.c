@@ -1,6 +1,7 @@
+#include "proto/request_codec.h"
+
 #include "config/limits.h"
 #include "proto/json.h"
-#include "proto/request_codec.h"
 
 #include <stdio.h>
 

@@ -1,14 +1,17 @@
+#include "proto/request_codec.h"
+
 #include "config/limits.h"
 #include "core/base/mem.h"
 #include "proto/json.h"
 #include "proto/json_write.h"
 #include "proto/net_codec.h"
-#include "proto/request_codec.h"
 
 #include <stddef.h>
 #include <string.h>
 
 enum { WORD_TEXT = 32 };
+
+#define DECAY_MAX 0.999999999 /* of a moving average, which must forget */
 
 /* The numbers of the optimizer, their ranges and where they stand. */
 static const struct number_field {
@@ -16,10 +19,10 @@ static const struct number_field {
     size_t offset;
     double min, max;
 } optimizer_fields[] = {
-    {"learning_rate", offsetof(struct optimizer_spec, learning_rate), 1e-8, 10},
-    {"beta1", offsetof(struct optimizer_spec, beta1), 0, 0.9999},
-    {"beta2", offsetof(struct optimizer_spec, beta2), 0, 0.99999},
-    {"epsilon", offsetof(struct optimizer_spec, epsilon), 1e-16, 1},
+    {"learning_rate", offsetof(struct optimizer_spec, learning_rate), 1e-12, 10},
+    {"beta1", offsetof(struct optimizer_spec, beta1), 0, DECAY_MAX},
+    {"beta2", offsetof(struct optimizer_spec, beta2), 0, DECAY_MAX},
+    {"epsilon", offsetof(struct optimizer_spec, epsilon), 1e-30, 1},
     {"weight_decay", offsetof(struct optimizer_spec, weight_decay), 0, 10},
     {"clip", offsetof(struct optimizer_spec, clip), 0, 1e6},
     {"final_ratio", offsetof(struct optimizer_spec, final_ratio), 0, 1},
@@ -126,7 +129,7 @@ static int read_ema(double *decay, struct json value, struct err *err)
         return 0;
     }
     int code = json_object_check(value, known, err);
-    return code ? code : read_fraction(json_get(value, "decay"), 0.99999, decay, err);
+    return code ? code : read_fraction(json_get(value, "decay"), DECAY_MAX, decay, err);
 }
 
 static int read_validation(struct train_spec *spec, struct json value, struct err *err)
@@ -160,7 +163,7 @@ static int read_spec(struct train_spec *spec, struct json root, struct err *err)
     if (!code)
         code = read_validation(spec, json_get(root, "validation"), err);
     spec->batch_size = (size_t)batch_size;
-    return code;
+    return code ? code : train_spec_check(spec, err);
 }
 
 static int read_missing(enum missing_policy *out, struct json value, struct err *err)

@@ -1,7 +1,8 @@
+#include "proto/request_codec.h"
+
 #include "config/limits.h"
 #include "core/base/mem.h"
 #include "proto/json.h"
-#include "proto/request_codec.h"
 
 /* One time for all points. */
 static int read_shared_time(struct velocity_request *request, struct json value, struct err *err)

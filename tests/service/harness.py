@@ -1,5 +1,5 @@
-"""Starts the built daemon for a test: the real binary, on a free port of loopback, in a folder of its
-own. Standard library and numpy only."""
+"""Starts the built daemon for a test: the real binary, on a free port of loopback, in a folder of
+its own. Standard library and numpy only."""
 import atexit
 import http.client
 import json

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""HTTP as the daemon speaks it, and what it refuses: framing that two parsers could read in two ways,
-targets and headers that are not HTTP, clients that are slow or leave."""
+"""HTTP as the daemon speaks it, and what it refuses: framing that two parsers could read in two
+ways, targets and headers that are not HTTP, clients that are slow or leave."""
 import json
 import re
 import signal
@@ -30,7 +30,8 @@ REFUSED = {
         b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde",
         400),
     "the same content-length twice": (
-        b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+        b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        400),
     "content-length with a sign": (
         b"POST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", 400),
     "negative content-length": (
@@ -44,7 +45,8 @@ REFUSED = {
     "transfer-encoding unknown": (
         b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
     "transfer-encoding gzip, chunked": (
-        b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
+        b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        400),
     "transfer-encoding twice": (
         b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -285,7 +287,8 @@ class Service(unittest.TestCase):
         for line in lines:
             self.assertLessEqual(len(line), 4095)
             json.loads(line)
-        cut = [line for line in self.daemon.log_lines() if line.get("target", "").startswith("/x%0d")]
+        cut = [line for line in self.daemon.log_lines()
+               if line.get("target", "").startswith("/x%0d")]
         self.assertEqual([line["target"] for line in cut], [target[:200]])
         self.assertEqual((cut[0]["status"], cut[0]["outcome"]), (404, "ok"))
 

@@ -35,8 +35,7 @@ def rule_no_machine(tree):
     for path, text in own_files(tree).items():
         for match in MACHINE.finditer(text):
             yield f"{path}:{line_of(text, match.start())}: {match.group()!r} belongs to one machine"
-        if path.startswith(("scripts/", ".ci/", "tests/")) or path.endswith(("Dockerfile",
-                                                                             ".build")):
+        if path.startswith(("scripts/", ".ci/")) or path.endswith(("Dockerfile", ".build")):
             for match in URL.finditer(text):
                 if not match.group(1).startswith(LOCAL_HOSTS):
                     yield f"{path}:{line_of(text, match.start())}: a host, {match.group(1)}"

@@ -50,7 +50,11 @@ START_TEST(calls_are_worked_in_order_elsewhere_and_done_on_the_loop)
     uv_loop_init(&loop);
     ck_assert_int_eq(courier_start(&courier, &loop, "test", &err), 0);
     for (size_t i = 0; i < CALLS; i++) {
-        jobs[i] = (struct job){{.work = work, .done = done}, i, order, &worked, &finished};
+        jobs[i] = (struct job){.call = {.work = work, .done = done},
+                               .number = i,
+                               .order = order,
+                               .worked = &worked,
+                               .done = &finished};
         courier_submit(courier, &jobs[i].call);
     }
     ck_assert_uint_eq(courier_pending(courier), CALLS);
@@ -78,8 +82,11 @@ START_TEST(stopping_finishes_what_was_asked_and_what_that_asks)
     uv_loop_init(&loop);
     ck_assert_int_eq(courier_start(&courier, &loop, "test", NULL), 0);
     for (size_t i = 0; i < CALLS; i++) {
-        jobs[i] = (struct job){
-            {.work = work, .done = done}, i, NULL, &worked, &finished, .next = courier};
+        jobs[i] = (struct job){.call = {.work = work, .done = done},
+                               .number = i,
+                               .worked = &worked,
+                               .done = &finished,
+                               .next = courier};
         courier_submit(courier, &jobs[i].call);
     }
     courier_stop(courier);

@@ -127,11 +127,11 @@ static double decode_number(const struct column *column, float in)
 {
     if (column->present && column->min == column->max)
         return column->min;
-    double value = column->mean + column->std * (double)in;
+    double value = clamp(column->mean + column->std * (double)in, (double)FLT_MAX);
     if (column->kind == COLUMN_INTEGER)
         value = round(value);
     else if (column->decimals == DECIMALS_FREE)
-        value = (double)(float)clamp(value, (double)FLT_MAX);
+        value = (double)(float)value;
     else
         value = round_decimals(value, column->decimals);
     return value + 0.0; /* no -0 */

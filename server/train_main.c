@@ -76,18 +76,17 @@ static int make_trainer(struct session *session, struct err *err)
     const struct train_data *data = &session->data;
     spec->net.dim = data->width;
     int code = trainer_init(&session->trainer, spec, data->rows, data->count, err);
-    if (code || train_state_load(&session->trainer, &session->identity, &session->spent_before,
-                                 session->dir))
-        return code;
-    trainer_release(&session->trainer);
-    return trainer_init(&session->trainer, spec, data->rows, data->count, err);
+    if (!code)
+        train_state_load(&session->trainer, &session->identity, &session->spent_before,
+                         session->dir);
+    return code;
 }
 
 static int save(struct session *session, struct err *err)
 {
     double before = monotonic();
-    int code = train_state_save(&session->trainer, &session->identity, spent(session), session->dir,
-                                err);
+    int code =
+        train_state_save(&session->trainer, &session->identity, spent(session), session->dir, err);
     if (code)
         return code;
     double now = monotonic();
@@ -241,5 +240,5 @@ int main(int argc, char **argv)
     struct session session = {.dir = -1};
     enum trainer_exit code = run(&session, argv[argc - 1]);
     release(&session);
-    return code;
+    return (int)code;
 }

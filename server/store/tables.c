@@ -26,6 +26,28 @@ const char *const tables_steps[] = {
     "  name TEXT PRIMARY KEY,"
     "  version INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+    "CREATE TABLE jobs ("
+    "  id TEXT NOT NULL PRIMARY KEY,"
+    "  state TEXT NOT NULL,"
+    "  cancelling INTEGER NOT NULL,"
+    "  dataset TEXT NOT NULL,"
+    "  model TEXT NOT NULL,"
+    "  version INTEGER NOT NULL,"
+    "  request TEXT NOT NULL,"
+    "  error TEXT,"
+    "  idempotency_key TEXT UNIQUE,"
+    "  body_sha256 TEXT,"
+    "  created_ms INTEGER NOT NULL,"
+    "  started_ms INTEGER,"
+    "  finished_ms INTEGER,"
+    "  attempts INTEGER NOT NULL,"
+    "  stalls INTEGER NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  steps INTEGER NOT NULL,"
+    "  train_loss TEXT,"
+    "  validation_loss TEXT,"
+    "  facts TEXT NOT NULL"
+    ") STRICT;",
 };
 
 const size_t tables_step_count = sizeof tables_steps / sizeof *tables_steps;

@@ -10,20 +10,25 @@
 
 #include <stdbool.h>
 
-#define JOB_DIR_REQUEST "request.json"       /* train_request_encode: every default spelled out */
-#define JOB_DIR_CSV "data.csv"               /* one of the two: a hard link to the dataset's file */
+#define JOB_DIR_REQUEST "request.json" /* train_request_encode: every default spelled out */
+#define JOB_DIR_CSV "data.csv"         /* one of the two: a hard link to the dataset's file */
 #define JOB_DIR_NPY "data.npy"
-#define JOB_DIR_STATE "state.safetensors"    /* where the trainer goes on */
+#define JOB_DIR_STATE "state.safetensors"       /* where the trainer goes on */
 #define JOB_DIR_PREVIOUS "previous.safetensors" /* the state before that one */
-#define JOB_DIR_MODEL "model.safetensors"    /* the result; its presence means that training
-                                                ended */
-#define JOB_DIR_PARTIAL "partial.safetensors" /* best weights of a run that was stopped or failed */
-#define JOB_DIR_EVENTS "events.ndjson"       /* written by the daemon */
+#define JOB_DIR_MODEL                                                                              \
+    "model.safetensors"                       /* the result; its presence means that training      \
+                                                 ended */
+#define JOB_DIR_PARTIAL "partial.safetensors" /* best weights of a run that was stopped or failed  \
+                                               */
+#define JOB_DIR_EVENTS "events.ndjson"        /* written by the daemon */
+
+/* Longest line that advect-train prints: the start event names every column. */
+enum { JOB_DIR_LINE = 2 * 1024 * 1024 };
 
 /* Exit codes of advect-train. Anything else is a crash, after which the daemon starts it again. */
 enum trainer_exit {
-    TRAINER_DONE = 0,    /* JOB_DIR_MODEL is there */
-    TRAINER_FAILED = 1,  /* an error event says why; a second try would end the same way */
+    TRAINER_DONE = 0,   /* JOB_DIR_MODEL is there */
+    TRAINER_FAILED = 1, /* an error event says why; a second try would end the same way */
     TRAINER_USAGE = 2,
     TRAINER_STOPPED = 3, /* SIGTERM: the state is saved, the same command goes on */
 };

@@ -9,8 +9,8 @@ struct train_data {
     float *rows;          /* [count, width] owned */
     size_t count;         /* rows to train on */
     size_t width;
-    uint64_t dropped;     /* rows left out for a missing cell */
-    uint64_t imputed;     /* rows whose missing cells were filled in */
+    uint64_t dropped; /* rows left out for a missing cell */
+    uint64_t imputed; /* rows whose missing cells were filled in */
 };
 
 /* Reads the data file of the job directory `dir` twice: once for the schema, once for the rows.

@@ -2,12 +2,11 @@
 
 #include "proto/json_write.h"
 #include "proto/problem.h"
+#include "server/train/job_dir.h"
 
 #include <errno.h>
 #include <math.h>
 #include <unistd.h>
-
-enum { EVENT_BYTES = 256 * 1024 };
 
 /* Weight of the newest measure in the smoothed pace. */
 static const double pace_weight = 0.3;
@@ -33,7 +32,7 @@ void train_tally_close(struct train_tally *tally, double now)
 
 static struct json_writer open_event(struct buf *line, const char *event)
 {
-    buf_init(line, EVENT_BYTES);
+    buf_init(line, JOB_DIR_LINE);
     struct json_writer w = json_writer(line);
     json_open_object(&w, NULL);
     json_write_string(&w, "event", event);
@@ -117,7 +116,7 @@ int train_report_done(int fd, const struct trainer *trainer, const struct train_
 int train_report_error(int fd, uint64_t step, const struct err *problem)
 {
     struct buf line, text;
-    buf_init(&text, EVENT_BYTES);
+    buf_init(&text, JOB_DIR_LINE);
     problem_write(&text, problem);
     struct json_writer w = open_event(&line, "error");
     json_write_unsigned(&w, "step", step);

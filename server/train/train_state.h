@@ -19,8 +19,8 @@ int train_identity_read(struct train_identity *identity, int dir, struct err *er
 int train_state_save(const struct trainer *trainer, const struct train_identity *identity,
                      double seconds, int dir, struct err *err);
 
-/* Fills an initialised trainer from the newest state that is whole and of that identity. False when
-   there is none: the trainer may then be half filled and must be initialised again. */
+/* Fills an initialised trainer from the newest state that is whole and of that identity; false,
+   with the trainer untouched, when there is none. */
 bool train_state_load(struct trainer *trainer, const struct train_identity *identity,
                       double *seconds, int dir);
 

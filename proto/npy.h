@@ -12,9 +12,9 @@ enum npy_type { NPY_F4, NPY_F8, NPY_I1, NPY_I2, NPY_I4, NPY_I8, NPY_U1, NPY_U2, 
 
 struct npy_header {
     enum npy_type type;
-    size_t rank;         /* 1 to 3 */
+    size_t rank; /* 1 to 3 */
     uint64_t shape[3];
-    size_t header_size;  /* bytes before the data */
+    size_t header_size; /* bytes before the data */
     size_t item_size;
 };
 

@@ -31,11 +31,11 @@ int velocity_request_decode(struct velocity_request *out, const char *body, size
                             struct err *err);
 void velocity_request_release(struct velocity_request *request);
 
-/* POST /train: {"dataset", "model", "network": {"kind": "mlp", "hidden": [..], "activation", "time"},
-   "path": "linear", "steps", "batch_size", "optimizer": {"learning_rate", "beta1", "beta2",
-   "epsilon", "weight_decay", "clip", "warmup", "final_ratio"}, "ema": {"decay"} or false,
-   "validation": {"fraction", "every"}, "seed", "missing": "drop" or "impute", "columns"}. Only
-   dataset is required. */
+/* POST /train: {"dataset", "model", "network": {"kind": "mlp", "hidden": [..], "activation",
+   "time"}, "path": "linear", "steps", "batch_size", "optimizer": {"learning_rate", "beta1",
+   "beta2", "epsilon", "weight_decay", "clip", "warmup", "final_ratio"}, "ema": {"decay"} or
+   false, "validation": {"fraction", "every"}, "seed", "missing": "drop" or "impute", "columns"}.
+   Only dataset is required. */
 struct column_override {
     char name[LIMIT_COLUMN_NAME + 1];
     enum column_kind kind;

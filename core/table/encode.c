@@ -123,15 +123,22 @@ static double round_decimals(double value, unsigned decimals)
     return fabs(units) < 0x1p53 ? round(units) / powers[decimals] : value;
 }
 
+/* A column that never varied in the data. */
+static bool is_constant(const struct column *column)
+{
+    return column->present > 0 && column->min >= column->max && column->mean >= column->max &&
+           column->mean <= column->min;
+}
+
 static double decode_number(const struct column *column, float in)
 {
-    if (column->present && column->min == column->max)
-        return column->min;
-    double value = column->mean + column->std * (double)in;
+    if (is_constant(column))
+        return column->mean;
+    double value = clamp(column->mean + column->std * (double)in, (double)FLT_MAX);
     if (column->kind == COLUMN_INTEGER)
         value = round(value);
     else if (column->decimals == DECIMALS_FREE)
-        value = (double)(float)clamp(value, (double)FLT_MAX);
+        value = (double)(float)value;
     else
         value = round_decimals(value, column->decimals);
     return value + 0.0; /* no -0 */

@@ -44,7 +44,7 @@ class Daemon:
                                         env={**os.environ, **(environment or {})})
         atexit.register(self.clean_up)
         line = self.process.stdout.readline()
-        found = re.fullmatch(r"listening on (http://([\d.]+):(\d+))\n", line)
+        found = re.fullmatch(r"listening on (\S+//([\d.]+):(\d+))\n", line)
         if not found:
             self.process.kill()
             self.process.wait()

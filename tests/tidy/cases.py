@@ -118,6 +118,10 @@ BAD = {
         routes(readme=README + "| `PUT /livez` | no |\n"),
     ],
     "rule_operations": [routes(contract=OPENAPI.replace("Id: livez", "Id: alive"))],
+    "rule_references": [
+        {"proto/openapi.yaml": 'x: {$ref: "#/components/schemas/A"}\n'},
+        {"proto/openapi.yaml": "components: {schemas: {A: {}}}\n"},
+    ],
     "rule_settings": [{"config/config.c": 'TEXT("--listen", "ADVECTD_LISTEN")\n',
                        "README.md": "| `--listen ADDRESS` |\n"}],
 }

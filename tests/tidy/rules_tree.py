@@ -182,6 +182,18 @@ def rule_operations(tree):
                 yield f"{path}: {match[1]} {match[2]} is {operation} in proto/openapi.yaml"
 
 
+def rule_references(tree):
+    """What openapi.yaml refers to is there, and what stands there is referred to."""
+    import yaml
+    text = tree.get("proto/openapi.yaml", "")
+    wanted = set(re.findall(r"#/components/(\w+)/(\w+)", text))
+    components = (yaml.safe_load(text) or {}).get("components", {})
+    there = {(kind, name) for kind, names in components.items() for name in names}
+    for kind, name in sorted(wanted ^ there):
+        yield f"proto/openapi.yaml: {kind}/{name} is " + (
+            "missing" if (kind, name) in wanted else "used nowhere")
+
+
 def rule_settings(tree):
     """Every option and environment variable of the daemon is in the README."""
     readme = tree.get("README.md", "")
@@ -193,5 +205,5 @@ def rule_settings(tree):
 RULES = [
     rule_markers, rule_no_machine, rule_fast_math, rule_listed_in_meson, rule_unit_tests_counted,
     rule_changelog, rule_links, rule_dockerfile, rule_routes, rule_operations,
-    rule_settings,
+    rule_references, rule_settings,
 ]

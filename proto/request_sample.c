@@ -33,6 +33,10 @@ static int read_solver(struct sample_spec *spec, struct json value, struct err *
         return 0;
     if (json_is_string(value))
         return read_method(spec, value, err);
+    if (!json_is_object(value))
+        return err_set(err, ERR_INVALID, value.pointer,
+                       "must be the name of a method or an object such as {\"method\": \"euler\", "
+                       "\"steps\": 100}");
     struct json method = json_get(value, "method"), steps = json_get(value, "steps");
     int64_t count = (int64_t)spec->steps;
     int code = json_object_check(value, known, err);

@@ -120,14 +120,15 @@ static int read_ema(double *decay, struct json value, struct err *err)
     bool on = true;
     if (!json_present(value))
         return 0;
-    if (json_is_boolean(value)) {
+    if (json_is_boolean(value))
         json_read_boolean(value, &on, err);
-        if (on)
-            return err_set(err, ERR_INVALID, value.pointer,
-                           "must be false or an object such as {\"decay\": 0.999}");
+    if (!on) {
         *decay = 0;
         return 0;
     }
+    if (!json_is_object(value))
+        return err_set(err, ERR_INVALID, value.pointer,
+                       "must be false or an object such as {\"decay\": 0.999}");
     int code = json_object_check(value, known, err);
     return code ? code : read_fraction(json_get(value, "decay"), DECAY_MAX, decay, err);
 }

@@ -74,13 +74,21 @@ static int read_optional_number(struct json value, double *out, struct err *err)
     return json_present(value) ? json_read_number(value, -DBL_MAX, DBL_MAX, out, err) : 0;
 }
 
+static int read_std(double *out, struct json value, struct err *err)
+{
+    int code = json_read_number(value, -DBL_MAX, DBL_MAX, out, err);
+    if (!code && !(*out > 0))
+        code = err_set(err, ERR_INVALID, value.pointer, "must be greater than 0");
+    return code;
+}
+
 static int read_numbers(struct column *column, struct json value, struct err *err)
 {
     struct json decimals = json_get(value, "decimals");
     int64_t digits = DECIMALS_FREE;
     int code = json_read_number(json_get(value, "mean"), -DBL_MAX, DBL_MAX, &column->mean, err);
     if (!code)
-        code = json_read_number(json_get(value, "std"), DBL_MIN, DBL_MAX, &column->std, err);
+        code = read_std(&column->std, json_get(value, "std"), err);
     if (!code)
         code = read_optional_number(json_get(value, "min"), &column->min, err);
     if (!code)
@@ -154,6 +162,8 @@ static int read_column(struct schema *schema, struct json value, struct err *err
     struct column *column = &schema->columns[schema->count];
     struct json name = json_get(value, "name");
     const char *text;
+    if (!json_is_object(value))
+        return json_object_check(value, numeric, err);
     int code = read_kind(&column->kind, json_get(value, "kind"), err);
     bool levels = column->kind == COLUMN_CATEGORICAL;
     if (!code)

@@ -586,3 +586,8 @@ int json_dump(struct json value, struct buf *out)
     dump_value(&w, NULL, node_of(value));
     return out->failed;
 }
+
+const char *json_library_version(void)
+{
+    return jansson_version_str();
+}

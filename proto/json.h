@@ -69,4 +69,7 @@ int json_dump(struct json value, struct buf *out);
 /* True for [a-z0-9][a-z0-9_-]{0,63}. */
 bool json_name_valid(const char *name);
 
+/* Of jansson; static. Thread: any. */
+const char *json_library_version(void);
+
 #endif

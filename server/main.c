@@ -1,4 +1,6 @@
 #include "config/config.h"
+#include "core/linalg/mat.h"
+#include "proto/json.h"
 #include "server/app.h"
 #include "server/courier.h"
 #include "server/healthcheck.h"
@@ -173,8 +175,9 @@ static int daemon_run(struct daemon *daemon, struct err *err)
 
 static int print_version(void)
 {
-    printf("advectd %s\nlibmicrohttpd %s\nlibuv %s\nSQLite %s\n", ADVECTD_VERSION,
-           httpd_library_version(), uv_version_string(), db_library_version());
+    printf("advectd %s\nlibmicrohttpd %s\nlibuv %s\njansson %s\nSQLite %s\n%s\n", ADVECTD_VERSION,
+           httpd_library_version(), uv_version_string(), json_library_version(),
+           db_library_version(), mat_backend());
     return 0;
 }
 

@@ -13,6 +13,19 @@ static void respond_text(struct exchange *exchange, const char *type, const char
     exchange_respond(exchange, 200, type, &body);
 }
 
+/* proto/openapi.yaml, made by scripts/embed.py. */
+extern const char openapi_text[];
+extern const size_t openapi_text_size;
+
+static void handle_openapi(struct exchange *exchange, struct app *app)
+{
+    struct buf body;
+    (void)app;
+    buf_init(&body, PROBES_BYTES);
+    buf_append(&body, openapi_text, openapi_text_size);
+    exchange_respond(exchange, 200, "application/yaml", &body);
+}
+
 /* Alive as long as the loop goes round. */
 static void handle_livez(struct exchange *exchange, struct app *app)
 {
@@ -57,5 +70,6 @@ const struct route probes_routes[] = {
      .operation = "metrics",
      .handle = handle_metrics,
      .probe = true},
+    {.method = "GET", .path = "/openapi.yaml", .operation = "openapi", .handle = handle_openapi},
 };
 const size_t probes_route_count = sizeof probes_routes / sizeof *probes_routes;

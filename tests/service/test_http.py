@@ -170,6 +170,11 @@ class Service(unittest.TestCase):
         self.assertEqual(first.headers["cache-control"], "no-store")
         self.assertNotEqual(first.headers["x-request-id"], second.headers["x-request-id"])
 
+    def test_the_contract_is_served_as_it_is_written(self):
+        answer = self.daemon.request("GET", "/openapi.yaml")
+        self.assertEqual(answer.headers["content-type"], "application/yaml")
+        self.assertEqual(answer.body, (harness.ROOT / "proto/openapi.yaml").read_bytes())
+
     def test_head_has_the_length_and_no_body(self):
         answer = self.daemon.request("HEAD", "/livez")
         self.assertEqual((answer.status, answer.body), (200, b""))
@@ -344,7 +349,7 @@ class CommandLine(unittest.TestCase):
     def test_version_and_help(self):
         version = self.run_binary("--version")
         self.assertEqual(version.returncode, 0)
-        for name in ["advectd", "libmicrohttpd", "libuv", "SQLite"]:
+        for name in ["advectd", "libmicrohttpd", "libuv", "jansson", "SQLite", "OpenBLAS"]:
             self.assertRegex(version.stdout, rf"(?m)^{name} \d")
         usage = self.run_binary("--help")
         self.assertEqual(usage.returncode, 0)

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,9 +179,16 @@ static void check_no_temp_files(void)
     files_list_free(&list);
 }
 
+static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *ftw)
+{
+    (void)stat;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
 static void tear_down(void)
 {
-    char command[64];
     httpd_stop(app.httpd);
     courier_stop(app.store_courier);
     check_no_temp_files();
@@ -188,8 +196,7 @@ static void tear_down(void)
     metrics_free(app.metrics);
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(uv_loop_close(&loop), 0);
-    snprintf(command, sizeof command, "rm -rf %s", data_dir);
-    ck_assert_int_eq(system(command), 0);
+    ck_assert_int_eq(nftw(data_dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 static int connect_client(void)

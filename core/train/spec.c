@@ -4,13 +4,27 @@
 
 #include <math.h>
 
+/* Measured with tests/bench/bench_train_quality.c on a table of 344 rows like the penguins (5
+   numbers, 3 categories, 14 floats a row) | one of 4,000 rows | 1,000 rows of two moons | 4,000
+   rows of eight Gaussians, as the sliced 1-Wasserstein distance to fresh rows (smallest possible:
+   what the training rows have, .054 | .015 | .027 | .029): learning rate 1e-3, t itself    .062 |
+   .023 | .062 | .080 learning rate 1e-3, 4 Fourier   .058 | .029 | .064 | .075 learning rate 3e-3,
+   t itself    .056 | .025 | .032 | .052 learning rate 3e-3, 4 Fourier   .056 | .025 | .031 | .043
+     learning rate 5e-3, 4 Fourier   .057 | .024 | .031 | .042
+     learning rate 1e-2, 4 Fourier   .059 | .022 | .032 | .049
+   At the defaults means are within .02 standard deviations, standard deviations within 3 %, levels
+   within 3 points; samples come as near to training rows as fresh rows do (1.1 | 1.3 | 1.0 | 0.9
+   times; at 1e-2 the small table is partly learnt by heart, 0.88). */
 void train_spec_init(struct train_spec *spec)
 {
     *spec = (struct train_spec){
         .net =
             {
                 .activation = ACTIVATION_SILU,
-                .time = {.input = TIME_LAST, .scale = 1.0},
+                .time = {.input = TIME_FOURIER,
+                         .scale = 1.0,
+                         .frequency_count = 4,
+                         .frequencies = {0.5, 1.0, 1.5, 2.0}},
                 .hidden_count = 3,
                 .hidden = {128, 128, 128},
             },
@@ -19,7 +33,7 @@ void train_spec_init(struct train_spec *spec)
         .batch_size = 256,
         .optimizer =
             {
-                .learning_rate = 1e-3,
+                .learning_rate = 3e-3,
                 .beta1 = 0.9,
                 .beta2 = 0.999,
                 .epsilon = 1e-8,

@@ -44,7 +44,11 @@ int trainer_step(struct trainer *trainer, double *loss);
 /* Loss of the weights that would be served on held-out rows, at fixed times and fixed noise; keeps
    the best weights. NAN when nothing is held out. */
 double trainer_validate(struct trainer *trainer);
-/* The weights to serve: the EMA if on, else the parameters. Borrowed. */
+/* The weights as they stand: the EMA if on, else the parameters. Borrowed. Where rows are held out,
+   serve `best` instead: at the default length of training the two are the same, and a training four
+   times as long learns a table of 344 rows by heart (its samples come 0.82 times as near to
+   training rows as fresh rows do; those of the best weights, from step 5,800 of 16,000, 0.93
+   times). */
 const float *trainer_weights(const struct trainer *trainer);
 double trainer_learning_rate(const struct trainer *trainer, uint64_t step);
 

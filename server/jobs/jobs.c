@@ -172,6 +172,11 @@ static int load(struct jobs *jobs, struct err *err)
     return code ? code : remove_orphans(jobs, err);
 }
 
+static void on_beat(uv_timer_t *timer)
+{
+    jobs_wake(timer->data, true);
+}
+
 int jobs_start(struct jobs **out, const struct jobs_options *options, struct err *err)
 {
     struct jobs *jobs = mem_zalloc(1, sizeof *jobs);
@@ -187,7 +192,7 @@ int jobs_start(struct jobs **out, const struct jobs_options *options, struct err
         jobs_free(jobs);
         return code;
     }
-    uv_timer_start(&jobs->beat, jobs_beat, BEAT_MS, BEAT_MS);
+    uv_timer_start(&jobs->beat, on_beat, BEAT_MS, BEAT_MS);
     uv_unref((uv_handle_t *)&jobs->beat);
     *out = jobs;
     jobs_pump(jobs);
@@ -199,6 +204,7 @@ void jobs_drain(struct jobs *jobs)
     jobs->draining = true;
     if (jobs->process)
         trainer_process_stop(jobs->process);
+    jobs_wake(jobs, false);
 }
 
 bool jobs_idle(const struct jobs *jobs)

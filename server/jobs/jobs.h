@@ -11,6 +11,7 @@
 #include "server/store/store.h"
 
 struct jobs;
+struct metrics;
 
 /* All borrowed until jobs_free. */
 struct jobs_options {
@@ -29,8 +30,8 @@ int jobs_start(struct jobs **out, const struct jobs_options *options, struct err
 void jobs_drain(struct jobs *jobs);
 /* True when no trainer runs and no result is on its way to the disk. */
 bool jobs_idle(const struct jobs *jobs);
-/* Kills a trainer that still runs; its job goes on at the next start. After the couriers have
-   stopped; the loop must still run for close callbacks. NULL is fine. */
+/* Kills a trainer that still runs; its job goes on at the next start. The couriers must have
+   answered all they were given; the loop must still run for close callbacks. NULL is fine. */
 void jobs_free(struct jobs *jobs);
 
 /* A job, counted: jobs holds one reference until it is deleted. */
@@ -38,6 +39,8 @@ struct job;
 struct job *jobs_find(struct jobs *jobs, const char *id);
 size_t jobs_count(const struct jobs *jobs);
 size_t jobs_count_state(const struct jobs *jobs, enum job_state state);
+/* Registers advectd_jobs{state}. 0 or ERR_NOMEM. */
+int jobs_metrics(struct jobs *jobs, struct metrics *metrics);
 /* Newest first. */
 struct job *jobs_at(const struct jobs *jobs, size_t i);
 const struct job_record *jobs_record(const struct job *job);
@@ -72,7 +75,7 @@ int jobs_watch_start(struct jobs *jobs, struct job *job, struct jobs_watch *watc
 void jobs_watch_stop(struct jobs_watch *watch);
 /* NULL while the events are being read. */
 const struct job_log *jobs_watch_log(const struct jobs_watch *watch);
-/* True once no event will follow those in the log. */
+/* True once no event will follow those in the log, or the daemon is about to stop. */
 bool jobs_watch_ended(const struct jobs_watch *watch);
 
 #endif

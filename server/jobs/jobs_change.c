@@ -3,9 +3,9 @@
 #include "core/base/mem.h"
 #include "server/jobs/job_table.h"
 #include "server/jobs/jobs_internal.h"
+#include "server/log.h"
 #include "server/train/job_dir.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 struct change {
@@ -67,7 +67,7 @@ static void change_done(struct call *call)
     struct jobs *jobs = change->jobs;
     struct job *job = change->job;
     if (change->code)
-        fprintf(stderr, "jobs: job %s: %s\n", job->record.id, change->err.message);
+        log_message(LOG_ERROR, "job_not_stored", "job %s: %s", job->record.id, change->err.message);
     else
         jobs_show(jobs, job, &change->next);
     change->then(jobs, job, change->code ? &change->err : NULL);

@@ -3,11 +3,11 @@
 #include "core/base/mem.h"
 #include "proto/json_write.h"
 #include "server/jobs/jobs_internal.h"
+#include "server/log.h"
 #include "server/timestamp.h"
 #include "server/train/job_dir.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 struct append {
@@ -67,7 +67,8 @@ static void append_done(struct call *call)
     struct append *append = (struct append *)call;
     struct job *job = append->job;
     if (append->code && !job->removed)
-        fprintf(stderr, "jobs: events of job %s: %s\n", job->record.id, append->err.message);
+        log_message(LOG_ERROR, "job_events_not_stored", "job %s: %s", job->record.id,
+                    append->err.message);
     job->log_saving = false;
     flush(append->jobs, job);
     jobs_events_settle(job);
@@ -97,7 +98,7 @@ void jobs_event(struct jobs *jobs, struct job *job, const char *line, size_t siz
 {
     job->log_loaded = true;
     if (job_log_add(&job->log, line, size, timestamp_now_ms()))
-        fprintf(stderr, "jobs: an event of job %s was dropped\n", job->record.id);
+        log_message(LOG_ERROR, "job_event_dropped", "job %s", job->record.id);
     flush(jobs, job);
     wake_all(job, false);
 }
@@ -220,12 +221,12 @@ const struct job_log *jobs_watch_log(const struct jobs_watch *watch)
 bool jobs_watch_ended(const struct jobs_watch *watch)
 {
     const struct job *job = watch->job;
-    return !job->log_loading && (job->removed || job_record_ended(job->record.state));
+    bool parted = watch->jobs->draining && watch->jobs->active != job;
+    return !job->log_loading && (parted || job->removed || job_record_ended(job->record.state));
 }
 
-void jobs_beat(uv_timer_t *timer)
+void jobs_wake(struct jobs *jobs, bool heartbeat)
 {
-    struct jobs *jobs = timer->data;
     for (size_t i = 0; i < jobs->count; i++)
-        wake_all(jobs->all[i], true);
+        wake_all(jobs->all[i], heartbeat);
 }

@@ -65,6 +65,7 @@ void jobs_event_state(struct jobs *jobs, struct job *job);
 int jobs_events_read(struct job *job, int dir);
 /* Lets go of what is in the file when nobody looks. */
 void jobs_events_settle(struct job *job);
-void jobs_beat(uv_timer_t *timer);
+/* Wakes whoever watches any job. */
+void jobs_wake(struct jobs *jobs, bool heartbeat);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/mem.h"
 #include "server/jobs/job_table.h"
 #include "server/jobs/jobs_internal.h"
+#include "server/log.h"
 #include "server/timestamp.h"
 #include "server/train/job_dir.h"
 
@@ -118,7 +119,8 @@ static void store_done(struct call *call)
     if (registry_publish(jobs->options.registry, ref) == 0)
         publish->ref = NULL;
     else
-        fprintf(stderr, "jobs: no memory for model %s; a restart loads it\n", ref->name);
+        log_message(LOG_ERROR, "model_not_loaded", "no memory for model %s; a restart loads it",
+                    ref->name);
     jobs_show(jobs, job, &publish->next);
     jobs_events_settle(job);
     publish_free(publish);

@@ -39,6 +39,8 @@ void jobs_turn_over(struct jobs *jobs, struct job *job)
         jobs->active = NULL;
         jobs_job_drop(job);
     }
+    if (jobs->draining)
+        jobs_wake(jobs, false);
     jobs_pump(jobs);
 }
 

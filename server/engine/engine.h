@@ -34,18 +34,25 @@ struct run_options {
     void *context;
 };
 
-/* 0, ERR_NOMEM, ERR_INVALID (the grid), ERR_OVERLOADED (the message says in how many seconds). */
+/* 0, ERR_NOMEM, ERR_INVALID (the grid, the spec), ERR_TOO_LARGE (the states of a trajectory),
+   ERR_OVERLOADED (see engine_retry_seconds). */
 int engine_submit(struct engine *engine, const struct run_options *options, struct run **out,
                   struct err *err);
 
-enum run_state { RUN_MORE, RUN_END };
+/* When an overloaded engine will have worked off what it holds, at its measured rate: 1 to 60. */
+unsigned engine_retry_seconds(struct engine *engine);
 
-/* Copies the next bytes of the answer, in order, up to max; *state = RUN_END once all were taken. */
+enum run_state {
+    RUN_MORE,  /* bytes are still to come */
+    RUN_END,   /* all were taken */
+    RUN_FAILED /* memory ran out: the answer cannot be completed */
+};
+
+/* Copies the next bytes of the answer, in order, up to max; 0 with RUN_MORE: wait for `wake`. */
 size_t run_read(struct run *run, char *out, size_t max, enum run_state *state);
-/* True once every byte of the answer has been computed. */
-bool run_done(const struct run *run);
+/* Of the rows that have finished. */
 uint64_t run_evaluations(const struct run *run);
-/* Seconds that rows waited before the first was picked up, and until now or the end. */
+/* Seconds until the first row was picked up, and from then to the last (so far). */
 double run_queue_seconds(const struct run *run);
 double run_compute_seconds(const struct run *run);
 /* The owner lets go: rows still waiting or running are cancelled at their next step; `wake` is not

@@ -1,0 +1,170 @@
+#include "server/engine/run.h"
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+
+#include <math.h>
+
+enum {
+    ENGINE_RUNS_MAX = 4096,     /* requests at once; each holds its window in memory */
+    ENGINE_ACCOUNT_ROWS = 4096, /* rows of one run that can be in progress: what it is charged for */
+};
+
+static void engine_on_async(uv_async_t *async)
+{
+    struct engine *engine = async->data;
+    uv_mutex_lock(&engine->lock);
+    struct run *run;
+    /* One at a time: a callback may free any run. */
+    while ((run = TAILQ_FIRST(&engine->woken))) {
+        TAILQ_REMOVE(&engine->woken, run, woken_link);
+        run->woken = false;
+        uv_mutex_unlock(&engine->lock);
+        run->wake(run->context, run);
+        uv_mutex_lock(&engine->lock);
+    }
+    uv_mutex_unlock(&engine->lock);
+}
+
+void engine_wake(struct engine *engine, struct run *run)
+{
+    if (run->woken || run->released)
+        return;
+    run->woken = true;
+    TAILQ_INSERT_TAIL(&engine->woken, run, woken_link);
+    uv_async_send(engine->async);
+}
+
+bool engine_unpin(struct run *run, size_t pins)
+{
+    check(run->pins >= pins);
+    run->pins -= pins;
+    return run->pins == 0 && run->released;
+}
+
+static void engine_async_closed(uv_handle_t *handle)
+{
+    mem_free(handle);
+}
+
+static int engine_open_async(struct engine *engine)
+{
+    engine->async = mem_zalloc(1, sizeof *engine->async);
+    if (!engine->async)
+        return ERR_NOMEM;
+    if (uv_async_init(engine->options.loop, engine->async, engine_on_async)) {
+        mem_free(engine->async);
+        return ERR_INTERNAL;
+    }
+    engine->async->data = engine;
+    return 0;
+}
+
+int engine_start(struct engine **out, const struct engine_options *options, struct err *err)
+{
+    struct engine *engine = mem_zalloc(1, sizeof *engine);
+    if (!engine)
+        return err_set(err, ERR_NOMEM, "", "out of memory");
+    engine->options = *options;
+    TAILQ_INIT(&engine->woken);
+    sched_init(&engine->sched);
+    int code = engine_open_async(engine);
+    if (code) {
+        mem_free(engine);
+        return err_set(err, (enum err_code)code, "", "the engine cannot wake the loop");
+    }
+    check(uv_mutex_init(&engine->lock) == 0);
+    check(uv_cond_init(&engine->work) == 0);
+    code = worker_start_all(engine, err);
+    if (code) {
+        engine_stop(engine);
+        return code;
+    }
+    *out = engine;
+    return 0;
+}
+
+void engine_stop(struct engine *engine)
+{
+    if (!engine)
+        return;
+    uv_mutex_lock(&engine->lock);
+    engine->stopping = true;
+    uv_cond_broadcast(&engine->work);
+    uv_mutex_unlock(&engine->lock);
+    worker_join_all(engine);
+    check(engine->stats.runs_active == 0);
+    sched_release(&engine->sched);
+    uv_cond_destroy(&engine->work);
+    uv_mutex_destroy(&engine->lock);
+    uv_close((uv_handle_t *)engine->async, engine_async_closed);
+    mem_free(engine);
+}
+
+static double engine_run_cost(const struct run *run)
+{
+    double rows = (double)run->spec.count;
+    if (rows > ENGINE_ACCOUNT_ROWS)
+        rows = ENGINE_ACCOUNT_ROWS;
+    return rows * (double)run->grid.steps * (double)run->spec.tableau->stages *
+           net_cost(&run->model->model.spec.net);
+}
+
+/* Lock held. A run that comes to an idle engine is always taken. */
+static int engine_admit(struct engine *engine, struct run *run, struct err *err)
+{
+    run->cost = engine_run_cost(run);
+    if (engine->stats.runs_active > 0 &&
+        engine->stats.cost_queued + run->cost > engine->options.cost_limit)
+        return err_set(err, ERR_OVERLOADED, "", "%.3g multiply-adds are waiting already",
+                       engine->stats.cost_queued);
+    if (engine->stats.runs_active >= ENGINE_RUNS_MAX)
+        return err_set(err, ERR_OVERLOADED, "", "%d requests are in progress already",
+                       ENGINE_RUNS_MAX);
+    if (sched_add(&engine->sched, &run->sched))
+        return err_set(err, ERR_NOMEM, "", "out of memory");
+    engine->stats.cost_queued += run->cost;
+    engine->stats.runs_active++;
+    run->submitted_ns = uv_hrtime();
+    uv_cond_broadcast(&engine->work);
+    return 0;
+}
+
+int engine_submit(struct engine *engine, const struct run_options *options, struct run **out,
+                  struct err *err)
+{
+    struct run *run;
+    int code = run_new(&run, engine, options, engine->options.workers, err);
+    if (code)
+        return code;
+    uv_mutex_lock(&engine->lock);
+    code = engine_admit(engine, run, err);
+    uv_mutex_unlock(&engine->lock);
+    if (code) {
+        *options->spec = run->spec;
+        sample_spec_init(&run->spec);
+        run_destroy(run);
+        return code;
+    }
+    *out = run;
+    return 0;
+}
+
+unsigned engine_retry_seconds(struct engine *engine)
+{
+    uv_mutex_lock(&engine->lock);
+    double rate = engine->busy_seconds > 0
+                      ? engine->busy_cost / engine->busy_seconds * (double)engine->options.workers
+                      : 0;
+    double seconds = rate > 0 ? ceil(engine->stats.cost_queued / rate) : 1;
+    uv_mutex_unlock(&engine->lock);
+    return seconds < 1 ? 1 : seconds > 60 ? 60 : (unsigned)seconds;
+}
+
+struct engine_stats engine_stats(struct engine *engine)
+{
+    uv_mutex_lock(&engine->lock);
+    struct engine_stats stats = engine->stats;
+    uv_mutex_unlock(&engine->lock);
+    return stats;
+}

@@ -1,0 +1,257 @@
+#include "server/engine/run.h"
+
+#include "core/base/check.h"
+#include "core/base/mem.h"
+
+#include <string.h>
+
+enum {
+    RUN_WINDOW_BYTES = 2 * 1024 * 1024, /* of rows that are issued and not read */
+    RUN_WINDOW_MAX = 64,                /* units */
+};
+
+/* Most bytes of the states that a trajectory keeps between frames. */
+#define RUN_STATE_BYTES (256.0 * 1024 * 1024)
+/* Most text of one unit: 64 rows of LIMIT_DIM numbers at some 30 bytes each, or levels of a table. */
+#define RUN_UNIT_TEXT ((size_t)64 * 1024 * 1024)
+
+/* Units in flight: enough to keep every worker's tile full, and no more than the bytes allow. */
+static size_t run_window(const struct run *run, uint64_t units, size_t workers)
+{
+    size_t window = RUN_WINDOW_BYTES / (SCHED_BLOCK * run->dim * sizeof(float));
+    if (window > RUN_WINDOW_MAX)
+        window = RUN_WINDOW_MAX;
+    if (window < 2 * workers + 2)
+        window = 2 * workers + 2;
+    return window < units ? window : (size_t)units;
+}
+
+static int run_allocate(struct run *run, size_t workers, struct err *err)
+{
+    uint64_t rows = run->spec.count;
+    uint64_t units = (rows + SCHED_BLOCK - 1) / SCHED_BLOCK * run->grid.frame_count;
+    if (sched_run_init(&run->sched, rows, run->grid.frame_count, run_window(run, units, workers)))
+        return err_set(err, ERR_NOMEM, "", "out of memory");
+    size_t unit_rows = rows < SCHED_BLOCK ? (size_t)rows : SCHED_BLOCK;
+    size_t window = run->sched.window;
+    run->units = mem_zalloc(window, sizeof *run->units);
+    run->rows = mem_alloc(window * unit_rows * run->dim, sizeof *run->rows);
+    if (run->grid.frame_count > 1)
+        run->state = mem_alloc((size_t)rows * run->dim, sizeof *run->state);
+    if (!run->units || !run->rows || (run->grid.frame_count > 1 && !run->state))
+        return err_set(err, ERR_NOMEM, "", "out of memory");
+    for (size_t i = 0; i < window; i++) {
+        run->units[i].run = run;
+        run->units[i].rows = run->rows + i * unit_rows * run->dim;
+        buf_init(&run->units[i].bytes, RUN_UNIT_TEXT);
+    }
+    return 0;
+}
+
+static int run_head(struct run *run, struct err *err)
+{
+    buf_init(&run->text, RUN_UNIT_TEXT);
+    if (run->frames)
+        frames_head(&run->text, run->format, &run->info);
+    else
+        rows_head(&run->text, run->format, &run->info);
+    return run->text.failed ? err_set(err, ERR_NOMEM, "", "out of memory") : 0;
+}
+
+static int run_prepare(struct run *run, const struct run_options *options, size_t workers,
+                       struct err *err)
+{
+    const struct sample_spec *spec = &run->spec;
+    struct grid_spec grid = {.t0 = spec->t0,
+                             .t1 = spec->t1,
+                             .steps = spec->steps,
+                             .times = options->frames ? spec->times : NULL,
+                             .time_count = options->frames ? spec->time_count : 0,
+                             .frames = options->frames ? spec->frames : 0};
+    run->dim = run->model->model.spec.net.dim;
+    int code = sample_spec_check(spec, run->dim, err);
+    if (code == 0)
+        code = grid_init(&run->grid, &grid, err);
+    if (code)
+        return code;
+    if (run->grid.frame_count > 1 &&
+        (double)spec->count * (double)run->dim * sizeof(float) > RUN_STATE_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "/count",
+                       "a trajectory keeps the states of its rows: at most %.0f rows of this model",
+                       RUN_STATE_BYTES / sizeof(float) / (double)run->dim);
+    run->info = (struct rows_info){.model = run->model->name,
+                                   .version = run->model->version,
+                                   .spec = &run->spec,
+                                   .grid = &run->grid,
+                                   .schema = &run->model->config.schema};
+    code = run_allocate(run, workers, err);
+    return code ? code : run_head(run, err);
+}
+
+int run_new(struct run **out, struct engine *engine, const struct run_options *options,
+            size_t workers, struct err *err)
+{
+    struct run *run = mem_zalloc(1, sizeof *run);
+    if (!run)
+        return err_set(err, ERR_NOMEM, "", "out of memory");
+    run->engine = engine;
+    run->model = model_ref_take(options->model);
+    run->spec = *options->spec;
+    run->format = options->format;
+    run->frames = options->frames;
+    run->wake = options->wake;
+    run->context = options->context;
+    atomic_init(&run->cancelled, false);
+    int code = run_prepare(run, options, workers, err);
+    if (code) {
+        sample_spec_init(&run->spec); /* the caller keeps what it owns */
+        run_destroy(run);
+        return code;
+    }
+    sample_spec_init(options->spec);
+    run->sched.model = run->model;
+    run->sched.method = run->spec.tableau;
+    *out = run;
+    return 0;
+}
+
+void run_destroy(struct run *run)
+{
+    check(run->pins == 0);
+    for (size_t i = 0; run->units && i < run->sched.window; i++)
+        buf_release(&run->units[i].bytes);
+    mem_free(run->units);
+    mem_free(run->rows);
+    mem_free(run->state);
+    mem_free(run->failures);
+    buf_release(&run->text);
+    sched_run_release(&run->sched);
+    grid_release(&run->grid);
+    sample_spec_release(&run->spec);
+    model_ref_drop(run->model);
+    mem_free(run);
+}
+
+struct unit *run_unit(struct run *run, uint64_t index)
+{
+    return &run->units[index % run->sched.window];
+}
+
+static void run_encode_tail(struct run *run)
+{
+    buf_clear(&run->text);
+    uv_mutex_lock(&run->engine->lock);
+    uint64_t evaluations = run->evaluations;
+    size_t failures = run->failure_count < RUN_FAILURES ? run->failure_count : RUN_FAILURES;
+    uv_mutex_unlock(&run->engine->lock);
+    if (run->frames)
+        frames_tail(&run->text, run->format, &run->info, evaluations, run->failures, failures);
+    else
+        rows_tail(&run->text, run->format, &run->info, evaluations, run->failures, failures);
+}
+
+/* The piece that is read now, or NULL when it is not computed yet. */
+static struct buf *run_piece(struct run *run)
+{
+    if (run->phase != RUN_UNITS)
+        return &run->text;
+    struct unit *unit = run_unit(run, run->sched.read);
+    uv_mutex_lock(&run->engine->lock);
+    bool ready = unit->state == UNIT_READY && unit->index == run->sched.read;
+    uv_mutex_unlock(&run->engine->lock);
+    return ready ? &unit->bytes : NULL;
+}
+
+/* The reader has taken the whole piece: goes on to the next. */
+static void run_advance(struct run *run)
+{
+    run->taken = 0;
+    if (run->phase == RUN_HEAD) {
+        run->phase = RUN_UNITS;
+    } else if (run->phase == RUN_UNITS) {
+        struct unit *unit = run_unit(run, run->sched.read);
+        buf_release(&unit->bytes);
+        uv_mutex_lock(&run->engine->lock);
+        unit->state = UNIT_FREE;
+        sched_unit_read(&run->sched);
+        uv_cond_broadcast(&run->engine->work);
+        uv_mutex_unlock(&run->engine->lock);
+        if (run->sched.read == run->sched.units) {
+            run->phase = RUN_TAIL;
+            run_encode_tail(run);
+        }
+    } else {
+        run->phase = RUN_OVER;
+    }
+}
+
+size_t run_read(struct run *run, char *out, size_t max, enum run_state *state)
+{
+    size_t total = 0;
+    while (run->phase != RUN_OVER) {
+        struct buf *piece = run_piece(run);
+        if (!piece)
+            break;
+        size_t left = piece->size - run->taken;
+        size_t size = left < max - total ? left : max - total;
+        if (size > 0)
+            memcpy(out + total, piece->data + run->taken, size);
+        total += size;
+        run->taken += size;
+        if (run->taken < piece->size)
+            break; /* out is full */
+        run_advance(run);
+    }
+    uv_mutex_lock(&run->engine->lock);
+    bool failed = run->error || run->text.failed;
+    uv_mutex_unlock(&run->engine->lock);
+    *state = failed ? RUN_FAILED : run->phase == RUN_OVER ? RUN_END : RUN_MORE;
+    return total;
+}
+
+uint64_t run_evaluations(const struct run *run)
+{
+    uv_mutex_lock(&run->engine->lock);
+    uint64_t evaluations = run->evaluations;
+    uv_mutex_unlock(&run->engine->lock);
+    return evaluations;
+}
+
+static double run_seconds(const struct run *run, const uint64_t *from, const uint64_t *to)
+{
+    uv_mutex_lock(&run->engine->lock);
+    uint64_t begin = *from, end = *to ? *to : uv_hrtime();
+    uv_mutex_unlock(&run->engine->lock);
+    return begin && end > begin ? (double)(end - begin) * 1e-9 : 0.0;
+}
+
+double run_queue_seconds(const struct run *run)
+{
+    return run_seconds(run, &run->submitted_ns, &run->started_ns);
+}
+
+double run_compute_seconds(const struct run *run)
+{
+    return run_seconds(run, &run->started_ns, &run->ended_ns);
+}
+
+void run_free(struct run *run)
+{
+    if (!run)
+        return;
+    struct engine *engine = run->engine;
+    uv_mutex_lock(&engine->lock);
+    atomic_store(&run->cancelled, true);
+    sched_remove(&engine->sched, &run->sched);
+    if (run->woken)
+        TAILQ_REMOVE(&engine->woken, run, woken_link);
+    run->woken = false;
+    run->released = true;
+    engine->stats.runs_active--;
+    engine->stats.runs++;
+    engine->stats.cost_queued -= run->cost;
+    bool destroy = run->pins == 0;
+    uv_mutex_unlock(&engine->lock);
+    if (destroy)
+        run_destroy(run);
+}

@@ -1,0 +1,97 @@
+/* The inside of a run: shared by engine.c, run.c and worker.c only. Fields under "lock" belong to
+   whoever holds the engine's mutex; a unit's rows belong to the workers while it is issued, its bytes
+   to the loop once it is ready. */
+#ifndef SERVER_ENGINE_RUN_H
+#define SERVER_ENGINE_RUN_H
+
+#include "core/flow/model.h"
+#include "core/flow/tile.h"
+#include "server/engine/engine.h"
+#include "server/engine/sched.h"
+
+enum unit_state { UNIT_FREE, UNIT_ISSUED, UNIT_READY };
+
+/* Up to SCHED_BLOCK rows at one frame, from issue until they are read. */
+struct unit {
+    struct run *run;
+    uint64_t index;        /* of the unit, see sched.h */
+    size_t count;          /* rows */
+    size_t remaining;      /* rows that have not arrived; lock */
+    enum unit_state state; /* lock */
+    float *rows;           /* [count, dim], carved from run->rows */
+    bool ok[SCHED_BLOCK];  /* false: the row left the finite numbers */
+    struct buf bytes;      /* encoded */
+};
+
+enum { RUN_FAILURES = 1000 }; /* failed rows that an answer lists by number */
+
+enum run_phase { RUN_HEAD, RUN_UNITS, RUN_TAIL, RUN_OVER };
+
+struct run {
+    struct engine *engine;
+    struct sched_run sched; /* lock */
+    struct model_ref *model;
+    struct sample_spec spec;
+    struct grid grid;
+    struct rows_info info;
+    enum row_format format;
+    bool frames;
+    size_t dim;
+    struct unit *units;     /* [sched.window] a ring */
+    float *rows;            /* [sched.window][rows of a unit][dim] */
+    float *state;           /* [rows][dim] last frame of each row; NULL for one frame */
+    atomic_bool cancelled;
+    size_t pins;            /* rows in tiles and units being encoded: the run stays until 0; lock */
+    bool released;          /* the owner let go; lock */
+    int error;              /* ERR_NOMEM: encoding failed; lock */
+    uint64_t units_ready;   /* so far; lock */
+    uint64_t evaluations;   /* lock */
+    struct rows_failure *failures; /* [RUN_FAILURES], NULL until one fails; lock */
+    size_t failure_count;          /* lock */
+    uint64_t submitted_ns, started_ns, ended_ns; /* 0: not yet; lock */
+    double cost;            /* multiply-adds it counts for in the engine's account */
+
+    enum run_phase phase;   /* loop */
+    struct buf text;        /* head, later tail; loop */
+    size_t taken;           /* bytes of the current piece that were read; loop */
+    void (*wake)(void *context, struct run *run);
+    void *context;
+    bool woken;             /* lock */
+    TAILQ_ENTRY(run) woken_link;
+};
+TAILQ_HEAD(run_list, run);
+
+/* Builds a run that is not scheduled yet; *spec is moved out on success. workers: of the engine. */
+int run_new(struct run **out, struct engine *engine, const struct run_options *options,
+            size_t workers, struct err *err);
+/* Frees the memory. Nothing may refer to it any more. */
+void run_destroy(struct run *run);
+struct unit *run_unit(struct run *run, uint64_t index);
+
+struct engine {
+    struct engine_options options;
+    uv_mutex_t lock;
+    uv_cond_t work;         /* rows can be taken, or stopping */
+    struct sched sched;     /* lock */
+    struct run_list woken;  /* lock */
+    bool stopping;          /* lock */
+    size_t idle;            /* workers that wait for rows; lock */
+    struct engine_stats stats; /* lock */
+    double busy_cost;       /* multiply-adds done, for the measured rate; lock */
+    double busy_seconds;    /* of workers; lock */
+    uv_async_t *async;      /* allocated: outlives the engine until its close callback */
+    struct worker *workers; /* [options.workers] */
+};
+
+/* Lock held: asks the loop to call run->wake. */
+void engine_wake(struct engine *engine, struct run *run);
+/* Lock held: true when the caller must run_destroy it after unlocking. */
+bool engine_unpin(struct run *run, size_t pins);
+
+struct worker;
+/* Allocates and starts options.workers threads. 0, ERR_NOMEM, ERR_INTERNAL. */
+int worker_start_all(struct engine *engine, struct err *err);
+/* engine->stopping is set: joins and frees them. */
+void worker_join_all(struct engine *engine);
+
+#endif

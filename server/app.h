@@ -10,9 +10,11 @@ struct app {
     struct httpd *httpd;
     struct courier *store_courier; /* SQLite, fsync */
     struct courier *files_courier; /* parsing and loading */
+    struct courier *compute_courier; /* field evaluations outside any solve: /velocity */
     struct store *store;           /* its functions run on store_courier only (store.h) */
     struct registry *registry;
     struct engine *engine;
+    const struct simd_kernels *kernels;
     struct jobs *jobs;
     struct metrics *metrics;
     bool ready;                    /* models are loaded, the store is open */

@@ -1,0 +1,140 @@
+#include "server/http/routes.h"
+
+#include "config/limits.h"
+#include "core/base/mem.h"
+#include "core/flow/evaluate.h"
+#include "proto/json_write.h"
+#include "proto/request_codec.h"
+#include "server/app.h"
+#include "server/courier.h"
+#include "server/engine/registry.h"
+
+#include <math.h>
+
+enum { VELOCITY_ANSWER_BYTES = 64 * 1024 * 1024 };
+
+/* One request on its way through the compute courier. */
+struct velocity {
+    struct call call;
+    struct app *app;
+    uint64_t exchange;
+    struct model_ref *model;
+    struct velocity_request request;
+    float *values; /* [count, dim] */
+    struct buf body;
+    struct err err;
+};
+
+static void velocity_free(struct velocity *velocity)
+{
+    model_ref_drop(velocity->model);
+    velocity_request_release(&velocity->request);
+    mem_free(velocity->values);
+    buf_release(&velocity->body);
+    mem_free(velocity);
+}
+
+static bool velocity_finite(const float *row, size_t dim)
+{
+    for (size_t d = 0; d < dim; d++) {
+        if (!isfinite(row[d]))
+            return false;
+    }
+    return true;
+}
+
+/* A point whose velocity is not finite has null in its place. */
+static void velocity_encode(struct velocity *velocity)
+{
+    size_t dim = velocity->request.dim;
+    struct json_writer w = json_writer(&velocity->body);
+    json_open_object(&w, NULL);
+    json_write_string(&w, "model", velocity->model->name);
+    json_write_unsigned(&w, "version", velocity->model->version);
+    json_open_array(&w, "velocity");
+    for (size_t i = 0; i < velocity->request.count; i++) {
+        const float *row = velocity->values + i * dim;
+        if (!velocity_finite(row, dim)) {
+            json_write_null(&w, NULL);
+            continue;
+        }
+        json_open_array(&w, NULL);
+        for (size_t d = 0; d < dim; d++)
+            json_write_float(&w, NULL, row[d]);
+        json_close_array(&w);
+    }
+    json_close_array(&w);
+    json_close_object(&w);
+}
+
+static void velocity_work(struct call *call)
+{
+    struct velocity *velocity = (struct velocity *)call;
+    const struct velocity_request *request = &velocity->request;
+    velocity->values = mem_alloc(request->count * request->dim, sizeof *velocity->values);
+    if (!velocity->values ||
+        evaluate_field(velocity->values, model_field(&velocity->model->model),
+                       velocity->app->kernels, request->points, request->t, request->count)) {
+        err_set(&velocity->err, ERR_NOMEM, "", "out of memory");
+        return;
+    }
+    velocity_encode(velocity);
+    if (velocity->body.failed)
+        err_set(&velocity->err, (enum err_code)velocity->body.failed, "/points",
+                "the answer does not fit in memory");
+}
+
+static void velocity_done(struct call *call)
+{
+    struct velocity *velocity = (struct velocity *)call;
+    struct exchange *exchange = httpd_find(velocity->app->httpd, velocity->exchange);
+    if (exchange && velocity->err.code)
+        exchange_problem(exchange, &velocity->err);
+    else if (exchange)
+        exchange_respond(exchange, 200, "application/json", &velocity->body);
+    velocity_free(velocity);
+}
+
+static int velocity_prepare(struct velocity *velocity, struct err *err)
+{
+    const struct velocity_request *request = &velocity->request;
+    struct model_ref *model = registry_find(velocity->app->registry, request->model);
+    if (!model)
+        return err_set(err, ERR_NOT_FOUND, "/model", "there is no model \"%s\"", request->model);
+    size_t dim = model->model.spec.net.dim;
+    if (request->dim != dim)
+        return err_set(err, ERR_INVALID, "/points", "points of this model have %zu numbers, not %zu",
+                       dim, request->dim);
+    velocity->model = model_ref_take(model);
+    return 0;
+}
+
+static void velocity_handle(struct exchange *exchange, struct app *app)
+{
+    struct err err = {0};
+    size_t size;
+    const char *body = exchange_body(exchange, &size);
+    struct velocity *velocity = mem_zalloc(1, sizeof *velocity);
+    if (!velocity) {
+        err_set(&err, ERR_NOMEM, "", "out of memory");
+        exchange_problem(exchange, &err);
+        return;
+    }
+    velocity->call = (struct call){.work = velocity_work, .done = velocity_done};
+    velocity->app = app;
+    velocity->exchange = exchange_id(exchange);
+    buf_init(&velocity->body, VELOCITY_ANSWER_BYTES);
+    if (velocity_request_decode(&velocity->request, body, size, &err) ||
+        velocity_prepare(velocity, &err)) {
+        exchange_problem(exchange, &err);
+        velocity_free(velocity);
+        return;
+    }
+    courier_submit(app->compute_courier, &velocity->call);
+}
+
+const struct route velocity_routes[] = {
+    {"POST", "/velocity", BODY_MEMORY, LIMIT_JSON_ROWS_BYTES, "application/json", "velocity", NULL,
+     velocity_handle},
+};
+const size_t velocity_route_count = sizeof velocity_routes / sizeof *velocity_routes;

@@ -1,8 +1,11 @@
 #include "config/config.h"
+#include "config/limits.h"
 #include "core/linalg/mat.h"
+#include "core/linalg/simd.h"
 #include "proto/json.h"
 #include "server/app.h"
 #include "server/courier.h"
+#include "server/engine/engine.h"
 #include "server/healthcheck.h"
 #include "server/http/httpd.h"
 #include "server/http/listener.h"
@@ -14,6 +17,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 struct daemon {
@@ -80,11 +84,13 @@ static int start_store_courier(struct daemon *daemon, struct err *err)
     return courier_start(&daemon->app.store_courier, daemon->app.loop, "store", err);
 }
 
-/* An answer of one courier may ask the other: both are stopped when neither has work. */
+/* An answer of one courier may ask another: they are stopped when none has work. */
 static void settle_couriers(struct daemon *daemon)
 {
     const struct app *app = &daemon->app;
-    while (courier_pending(app->store_courier) + courier_pending(app->files_courier) > 0)
+    while (courier_pending(app->store_courier) + courier_pending(app->files_courier) +
+               courier_pending(app->compute_courier) >
+           0)
         uv_run(app->loop, UV_RUN_ONCE);
 }
 
@@ -100,8 +106,63 @@ static int start_files_courier(struct daemon *daemon, struct err *err)
 
 static void stop_files_courier(struct daemon *daemon)
 {
-    settle_couriers(daemon);
     courier_stop(daemon->app.files_courier);
+}
+
+static int start_compute_courier(struct daemon *daemon, struct err *err)
+{
+    return courier_start(&daemon->app.compute_courier, daemon->app.loop, "compute", err);
+}
+
+static void stop_compute_courier(struct daemon *daemon)
+{
+    settle_couriers(daemon);
+    courier_stop(daemon->app.compute_courier);
+}
+
+static int start_kernels(struct daemon *daemon, struct err *err)
+{
+    const char *name = daemon->config.kernels;
+    const struct simd_kernels *kernels = simd_select(strcmp(name, "auto") ? name : NULL);
+    if (!kernels)
+        return err_set(err, ERR_INVALID, "--kernels", "\"%.32s\" does not run on this processor",
+                       name);
+    if (mat_start() || simd_self_test(kernels))
+        return err_set(err, ERR_INTERNAL, "", "the %s kernels compute wrong results here",
+                       kernels->name);
+    daemon->app.kernels = kernels;
+    return 0;
+}
+
+static void stop_kernels(struct daemon *daemon)
+{
+    daemon->app.kernels = NULL;
+}
+
+static int start_registry(struct daemon *daemon, struct err *err)
+{
+    daemon->app.registry = registry_new();
+    return daemon->app.registry ? 0 : err_set(err, ERR_NOMEM, "", "No memory for the registry.");
+}
+
+static void stop_registry(struct daemon *daemon)
+{
+    registry_free(daemon->app.registry);
+}
+
+static int start_engine(struct daemon *daemon, struct err *err)
+{
+    size_t workers = daemon->config.workers ? daemon->config.workers : uv_available_parallelism();
+    struct engine_options options = {.workers = workers,
+                                     .kernels = daemon->app.kernels,
+                                     .loop = daemon->app.loop,
+                                     .cost_limit = LIMIT_COST};
+    return engine_start(&daemon->app.engine, &options, err);
+}
+
+static void stop_engine(struct daemon *daemon)
+{
+    engine_stop(daemon->app.engine);
 }
 
 /* Each connection is a descriptor; the soft limit is often 1024. */
@@ -155,6 +216,10 @@ static const struct rung {
     {start_store, stop_store},
     {start_store_courier, stop_store_courier},
     {start_files_courier, stop_files_courier},
+    {start_compute_courier, stop_compute_courier},
+    {start_kernels, stop_kernels},
+    {start_registry, stop_registry},
+    {start_engine, stop_engine},
     {start_httpd, stop_httpd},
 };
 

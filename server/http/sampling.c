@@ -109,7 +109,7 @@ static int sampling_submit(struct sampling *sampling, struct sample_request *req
 {
     struct model_ref *model = registry_find(sampling->app->registry, request->model);
     if (!model)
-        return err_set(err, ERR_NOT_FOUND, "/model", "there is no model \"%s\"", request->model);
+        return err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", request->model);
     struct run_options options = {
         .model = model,
         .spec = &request->spec,

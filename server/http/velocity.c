@@ -100,7 +100,7 @@ static int velocity_prepare(struct velocity *velocity, struct err *err)
     const struct velocity_request *request = &velocity->request;
     struct model_ref *model = registry_find(velocity->app->registry, request->model);
     if (!model)
-        return err_set(err, ERR_NOT_FOUND, "/model", "there is no model \"%s\"", request->model);
+        return err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", request->model);
     size_t dim = model->model.spec.net.dim;
     if (request->dim != dim)
         return err_set(err, ERR_INVALID, "/points", "points of this model have %zu numbers, not %zu",

@@ -26,9 +26,19 @@ static void trajectory_handle(struct exchange *exchange, struct app *app)
 }
 
 const struct route sample_routes[] = {
-    {"POST", "/sample", BODY_MEMORY, LIMIT_JSON_ROWS_BYTES, "application/json", "sample", NULL,
-     sample_handle},
-    {"POST", "/trajectory", BODY_MEMORY, LIMIT_JSON_ROWS_BYTES, "application/json", "trajectory",
-     NULL, trajectory_handle},
+    {.method = "POST",
+     .path = "/sample",
+     .body = BODY_MEMORY,
+     .body_max = LIMIT_JSON_ROWS_BYTES,
+     .type = "application/json",
+     .operation = "sample",
+     .handle = sample_handle},
+    {.method = "POST",
+     .path = "/trajectory",
+     .body = BODY_MEMORY,
+     .body_max = LIMIT_JSON_ROWS_BYTES,
+     .type = "application/json",
+     .operation = "trajectory",
+     .handle = trajectory_handle},
 };
 const size_t sample_route_count = sizeof sample_routes / sizeof *sample_routes;

@@ -134,7 +134,12 @@ static void velocity_handle(struct exchange *exchange, struct app *app)
 }
 
 const struct route velocity_routes[] = {
-    {"POST", "/velocity", BODY_MEMORY, LIMIT_JSON_ROWS_BYTES, "application/json", "velocity", NULL,
-     velocity_handle},
+    {.method = "POST",
+     .path = "/velocity",
+     .body = BODY_MEMORY,
+     .body_max = LIMIT_JSON_ROWS_BYTES,
+     .type = "application/json",
+     .operation = "velocity",
+     .handle = velocity_handle},
 };
 const size_t velocity_route_count = sizeof velocity_routes / sizeof *velocity_routes;

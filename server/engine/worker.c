@@ -175,13 +175,17 @@ static void worker_settle(struct worker *worker)
 static void worker_encode(struct unit *unit)
 {
     struct run *run = unit->run;
-    uint64_t first = sched_unit_row(&run->sched, unit->index);
+    const struct rows_piece piece = {
+        .first = sched_unit_row(&run->sched, unit->index),
+        .rows = unit->rows,
+        .ok = unit->ok,
+        .count = unit->count,
+    };
     if (run->frames)
         frames_body(&unit->bytes, run->format, &run->info,
-                    sched_unit_frame(&run->sched, unit->index), first, unit->rows, unit->ok,
-                    unit->count);
+                    sched_unit_frame(&run->sched, unit->index), &piece);
     else
-        rows_body(&unit->bytes, run->format, &run->info, first, unit->rows, unit->ok, unit->count);
+        rows_body(&unit->bytes, run->format, &run->info, &piece);
 }
 
 /* Lock held, given back while encoding. */

@@ -125,10 +125,10 @@ static int start_kernels(struct daemon *daemon, struct err *err)
     const char *name = daemon->config.kernels;
     const struct simd_kernels *kernels = simd_select(strcmp(name, "auto") ? name : NULL);
     if (!kernels)
-        return err_set(err, ERR_INVALID, "--kernels", "\"%.32s\" does not run on this processor",
+        return err_set(err, ERR_INVALID, "--kernels", "\"%.32s\" does not run on this processor.",
                        name);
     if (mat_start() || simd_self_test(kernels))
-        return err_set(err, ERR_INTERNAL, "", "the %s kernels compute wrong results here",
+        return err_set(err, ERR_INTERNAL, "", "The %s kernels compute wrong results on this machine.",
                        kernels->name);
     daemon->app.kernels = kernels;
     return 0;
@@ -262,6 +262,7 @@ static int serve(struct daemon *daemon)
         return complain(&err);
     }
     log_set_level(level);
+    json_start();
     return daemon_run(daemon, &err) ? complain(&err) : EXIT_SUCCESS;
 }
 

@@ -202,7 +202,7 @@ int files_list(int dir, struct files_list *out, struct err *err)
     closedir(stream);
     if (code) {
         files_list_free(out);
-        return err_set(err, code, "", "memory ran out while a folder was listed");
+        return err_set(err, (enum err_code)code, "", "memory ran out while a folder was listed");
     }
     if (out->count > 1)
         qsort(out->names, out->count, sizeof *out->names, compare_names);

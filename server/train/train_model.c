@@ -66,7 +66,7 @@ int train_model_write(const struct train_model *result, int dir, const char *nam
     if (!code)
         code = safetensors_write(&file, &table, config.data);
     if (code)
-        err_set(err, code, "", "the trained model does not fit into a checkpoint");
+        err_set(err, (enum err_code)code, "", "the trained model does not fit into a checkpoint");
     else
         code = job_dir_write(dir, name, NULL, &file, err);
     tensor_table_release(&table);

@@ -93,7 +93,7 @@ int train_state_save(const struct trainer *trainer, const struct train_identity 
     if (!code)
         code = numbers.failed ? numbers.failed : safetensors_write(&file, &table, numbers.data);
     if (code)
-        err_set(err, code, "", "the state of the training does not fit into memory");
+        err_set(err, (enum err_code)code, "", "the state of the training does not fit into memory");
     else
         code = job_dir_write(dir, JOB_DIR_STATE, JOB_DIR_PREVIOUS, &file, err);
     tensor_table_release(&table);

@@ -131,12 +131,12 @@ static int pass_row(const struct scan *scan, struct array_row *row, const unsign
 {
     for (size_t i = 0; i < row->columns; i++) {
         double value = npy_item(data, row->header.type, i);
-        if (!isfinite(value)) {
+        if (isinf(value)) {
             char where[64];
             snprintf(where, sizeof where, "row %llu, column x%zu", (unsigned long long)index, i);
-            return err_set(err, ERR_FORMAT, where, "the number is not finite");
+            return err_set(err, ERR_FORMAT, where, "the number is infinite");
         }
-        row->lengths[i] = write_item(row->text[i], row->header.type, value);
+        row->lengths[i] = isnan(value) ? 0 : write_item(row->text[i], row->header.type, value);
     }
     return scan->row(scan->context, row->cells, row->lengths, row->columns, index + 2, err);
 }
@@ -198,7 +198,7 @@ int dataset_file_scan(int fd, uint64_t size, enum dataset_format format, csv_row
 
 struct description {
     struct infer *infer; /* NULL until the header was read */
-    bool numeric;        /* every column, by the array's type */
+    bool numeric;        /* every column: those of an array are numbers */
 };
 
 /* A table without its header line would lose its first row and have numbers for names. */
@@ -245,32 +245,15 @@ static int describe_row(void *context, const char *const *cells, const size_t *l
     return infer_row(description->infer, cells, lengths, line, err);
 }
 
-static int is_float_array(int fd, uint64_t size, bool *out, struct err *err)
-{
-    unsigned char bytes[LIMIT_NPY_HEADER + 16];
-    struct npy_header header;
-    size_t count = size < sizeof bytes ? (size_t)size : sizeof bytes;
-    int code = files_read(fd, 0, bytes, count, err);
-    if (!code)
-        code = npy_read_header(&header, bytes, count, size, err);
-    if (!code)
-        *out = header.type == NPY_F4 || header.type == NPY_F8;
-    return code;
-}
-
 int dataset_file_describe(int fd, uint64_t size, enum dataset_format format, struct schema *schema,
                           char *sha256, struct err *err)
 {
-    struct description description = {0};
+    struct description description = {.numeric = format == DATASET_NPY};
     struct hash hash;
     struct scan scan = {
         .fd = fd, .size = size, .row = describe_row, .context = &description, .hash = &hash};
-    int code = 0;
-    if (format == DATASET_NPY)
-        code = is_float_array(fd, size, &description.numeric, err);
     hash_init(&hash);
-    if (!code)
-        code = scan_file(&scan, format, err);
+    int code = scan_file(&scan, format, err);
     if (!code)
         code = infer_finish(description.infer, schema, err);
     infer_free(description.infer);

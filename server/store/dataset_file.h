@@ -12,14 +12,15 @@
 int dataset_file_sniff(int fd, uint64_t size, enum dataset_format *out, struct err *err);
 
 /* Calls `row` for the header (line 1) and each row, in order. An NPY array of shape [rows] or
-   [rows, columns] has the header x0, x1, ... and its numbers as the shortest text that reads back.
-   0; ERR_FORMAT naming line and column, or for NPY "row 3, column x1" where a number is not finite
-   (rows as NumPy counts them, from 0); ERR_IO, ERR_NOMEM; what `row` returned. */
+   [rows, columns] has the header x0, x1, ... and its numbers as the shortest text that reads back;
+   NaN is an empty cell. 0; ERR_FORMAT naming line and column, or for NPY "row 3, column x1" where a
+   number is infinite (rows as NumPy counts them, from 0); ERR_IO, ERR_NOMEM; what `row` returned.
+ */
 int dataset_file_scan(int fd, uint64_t size, enum dataset_format format, csv_row_fn row,
                       void *context, struct err *err);
 
-/* One pass: the schema, inferred, and the file's hash. sha256: [HASH_TEXT]. Columns of an NPY array
-   of floats are numeric, those of an array of integers are integer. Errors as above. */
+/* One pass: the schema, inferred, and the file's hash. sha256: [HASH_TEXT]. The columns of an array
+   are numeric. Errors as above. */
 int dataset_file_describe(int fd, uint64_t size, enum dataset_format format, struct schema *schema,
                           char *sha256, struct err *err);
 

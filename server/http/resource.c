@@ -1,0 +1,113 @@
+#include "server/http/resource.h"
+
+#include "config/limits.h"
+#include "core/base/mem.h"
+#include "proto/json.h"
+#include "server/timestamp.h"
+
+void task_init(struct task *task, struct exchange *exchange, struct app *app)
+{
+    task->app = app;
+    task->exchange = exchange_id(exchange);
+}
+
+void task_note(struct task *task, int code)
+{
+    if (code)
+        err_set(&task->err, (enum err_code)code, "", "%s", err_title((enum err_code)code));
+}
+
+struct exchange *task_exchange(struct task *task)
+{
+    /* At the end of the daemon, couriers finish after the last connection. */
+    struct httpd *httpd = task->app->httpd;
+    struct exchange *exchange = httpd ? httpd_find(httpd, task->exchange) : NULL;
+    if (!exchange || !task->err.code)
+        return exchange;
+    exchange_problem(exchange, &task->err);
+    return NULL;
+}
+
+const char *resource_name(struct exchange *exchange, const char *noun, enum err_code code)
+{
+    const char *name = exchange_param(exchange, 0);
+    if (json_name_valid(name))
+        return name;
+    struct err err = {0};
+    err_set(
+        &err, code, "name",
+        "the name of a %s has 1 to %d characters: a-z, 0-9, _ and -, and begins with a letter or "
+        "a digit",
+        noun, LIMIT_NAME);
+    exchange_problem(exchange, &err);
+    return NULL;
+}
+
+void *resource_task(struct exchange *exchange, struct app *app, size_t size)
+{
+    struct task *task = mem_zalloc(1, size);
+    if (task) {
+        task_init(task, exchange, app);
+        return task;
+    }
+    struct err err = {0};
+    err_set(&err, ERR_NOMEM, "", "memory ran out");
+    exchange_problem(exchange, &err);
+    return NULL;
+}
+
+void resource_json(struct exchange *exchange, int status, struct buf *body)
+{
+    if (!body->failed)
+        buf_char(body, '\n');
+    if (!body->failed) {
+        exchange_respond(exchange, status, "application/json", body);
+        return;
+    }
+    struct err err = {0};
+    err_set(&err, (enum err_code)body->failed, "", "the answer could not be built");
+    exchange_problem(exchange, &err);
+    buf_release(body);
+}
+
+void resource_no_content(struct exchange *exchange)
+{
+    struct buf body;
+    buf_init(&body, 0);
+    exchange_respond(exchange, 204, NULL, &body);
+}
+
+void resource_write_file(struct json_writer *w, uint64_t bytes, const char *sha256,
+                         int64_t created_ms)
+{
+    char created[TIMESTAMP_TEXT];
+    timestamp_text(created, created_ms);
+    json_write_unsigned(w, "bytes", bytes);
+    json_write_string(w, "sha256", sha256);
+    json_write_string(w, "created", created);
+}
+
+void resource_write_members(struct json_writer *w, const char *object, size_t size)
+{
+    struct json_doc *doc;
+    struct err err = {0};
+    int code = json_parse(&doc, object, size, size, &err);
+    if (code) {
+        w->out->failed = code;
+        return;
+    }
+    struct json root = json_root(doc);
+    struct buf value;
+    buf_init(&value, w->out->limit);
+    for (size_t i = 0; i < json_length(root); i++) {
+        const char *key = json_key(root, i);
+        buf_clear(&value);
+        json_dump(json_get(root, key), &value);
+        if (value.failed)
+            w->out->failed = value.failed;
+        else
+            json_write_raw(w, key, value.data, value.size);
+    }
+    buf_release(&value);
+    json_free(doc);
+}

@@ -99,8 +99,9 @@ void resource_write_members(struct json_writer *w, const char *object, size_t si
     struct json root = json_root(doc);
     struct buf value;
     buf_init(&value, w->out->limit);
-    for (size_t i = 0; i < json_length(root); i++) {
-        const char *key = json_key(root, i);
+    void *at = NULL;
+    const char *key;
+    while (json_next(root, &at, &key)) {
         buf_clear(&value);
         json_dump(json_get(root, key), &value);
         if (value.failed)

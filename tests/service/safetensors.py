@@ -9,7 +9,7 @@ DTYPES = {"float32": "F32", "float64": "F64", "float16": "F16"}
 
 
 def encode(tensors, metadata=None, header_edit=None):
-    """tensors: name -> array; metadata: str -> str; header_edit: changes the header's dict in place."""
+    """tensors: name -> array; metadata: str -> str; header_edit: changes the header in place."""
     header, parts, offset = {}, [], 0
     if metadata is not None:
         header["__metadata__"] = metadata

@@ -10,9 +10,11 @@
 #include "server/http/httpd.h"
 #include "server/http/listener.h"
 #include "server/http/routes.h"
+#include "server/jobs/jobs.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/metrics.h"
+#include "server/models_load.h"
 #include "server/store/store.h"
 
 #include <stdio.h>
@@ -31,6 +33,7 @@ static void on_drain(void *context)
     struct daemon *daemon = context;
     daemon->app.draining = true;
     httpd_drain(daemon->app.httpd);
+    jobs_drain(daemon->app.jobs);
 }
 
 static void on_cancel(void *context)
@@ -42,7 +45,7 @@ static void on_cancel(void *context)
 static bool is_idle(void *context)
 {
     const struct daemon *daemon = context;
-    return httpd_connections(daemon->app.httpd) == 0;
+    return httpd_connections(daemon->app.httpd) == 0 && jobs_idle(daemon->app.jobs);
 }
 
 static int start_loop(struct daemon *daemon, struct err *err)
@@ -116,7 +119,6 @@ static int start_compute_courier(struct daemon *daemon, struct err *err)
 
 static void stop_compute_courier(struct daemon *daemon)
 {
-    settle_couriers(daemon);
     courier_stop(daemon->app.compute_courier);
 }
 
@@ -165,6 +167,39 @@ static void stop_engine(struct daemon *daemon)
     engine_stop(daemon->app.engine);
 }
 
+static int start_jobs(struct daemon *daemon, struct err *err)
+{
+    struct app *app = &daemon->app;
+    const struct jobs_options options = {.loop = app->loop,
+                                         .store_courier = app->store_courier,
+                                         .files_courier = app->files_courier,
+                                         .store = app->store,
+                                         .registry = app->registry};
+    int code = jobs_start(&app->jobs, &options, err);
+    if (code == 0 && jobs_metrics(app->jobs, app->metrics))
+        code = err_set(err, ERR_NOMEM, "", "No memory for the metrics.");
+    return code;
+}
+
+/* After stop_models: nothing of the jobs is on its way to the disk any more. */
+static void stop_jobs(struct daemon *daemon)
+{
+    jobs_free(daemon->app.jobs);
+}
+
+static int start_models(struct daemon *daemon, struct err *err)
+{
+    if (models_load_all(&daemon->app, NULL))
+        return err_set(err, ERR_NOMEM, "", "No memory to load the models.");
+    return 0;
+}
+
+static void stop_models(struct daemon *daemon)
+{
+    daemon->app.ready = false;
+    settle_couriers(daemon);
+}
+
 /* Each connection is a descriptor; the soft limit is often 1024. */
 static void raise_open_files(void)
 {
@@ -194,7 +229,6 @@ static int start_httpd(struct daemon *daemon, struct err *err)
     if (code)
         return code;
     listener_text(text, options.listen_fd);
-    daemon->app.ready = true;
     printf("listening on http://%s\n", text);
     fflush(stdout);
     return 0;
@@ -220,6 +254,8 @@ static const struct rung {
     {start_kernels, stop_kernels},
     {start_registry, stop_registry},
     {start_engine, stop_engine},
+    {start_jobs, stop_jobs},
+    {start_models, stop_models},
     {start_httpd, stop_httpd},
 };
 

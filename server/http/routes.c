@@ -1,7 +1,7 @@
 #include "server/http/routes.h"
 
 /* X(file): FILE.c has `const struct route FILE_routes[]` and `const size_t FILE_route_count`. */
-#define ROUTE_FILES(X) X(datasets) X(probes) X(sample) X(velocity)
+#define ROUTE_FILES(X) X(datasets) X(jobs) X(models) X(probes) X(sample) X(train) X(velocity)
 
 #define ROUTES_DECLARE(file)                                                                       \
     extern const struct route file##_routes[];                                                     \

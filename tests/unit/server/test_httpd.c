@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ECHO_MAX = 1000, UPLOAD_MAX = 64 * 1024 * 1024, TURNS = 20000 };
+enum { ECHO_MAX = 1000, SLOW_MAX = 1024 * 1024, UPLOAD_MAX = 64 * 1024 * 1024, TURNS = 20000 };
 
 static uv_loop_t loop;
 static struct app app;
@@ -136,6 +136,12 @@ static const struct route test_routes[] = {
      .operation = "full",
      .begin = refuse,
      .handle = handle_echo},
+    {.method = "POST",
+     .path = "/slow",
+     .body = BODY_MEMORY,
+     .body_max = SLOW_MAX,
+     .operation = "slow",
+     .handle = handle_later},
     {.method = "GET", .path = "/later", .operation = "later", .handle = handle_later},
     {.method = "GET", .path = "/names/{name}", .operation = "names", .handle = handle_names},
     {.method = "GET", .path = "/stream", .operation = "stream", .handle = handle_stream},
@@ -392,6 +398,23 @@ START_TEST(a_client_that_leaves_is_noticed_while_its_answer_is_computed)
 }
 END_TEST
 
+/* The end of its sending is seen while the body is still read, long before the request waits. */
+START_TEST(a_client_that_left_before_is_noticed_too)
+{
+    static char request[100 * 1024];
+    int fd = connect_client();
+    memset(request, 'x', sizeof request);
+    int head = snprintf(request, sizeof request,
+                        "POST /slow HTTP/1.1\r\n" HOST "Content-Length: 102300\r\n\r\n");
+    size_t size = (size_t)head + 102300;
+    ck_assert_uint_le(size, sizeof request);
+    ck_assert_int_eq(send(fd, request, size, 0), (ssize_t)size);
+    close(fd);
+    turn_until_closed(1);
+    ck_assert_ptr_null(httpd_find(app.httpd, seen_id));
+}
+END_TEST
+
 START_TEST(names_queries_and_headers_reach_the_handler)
 {
     int fd = connect_client();
@@ -479,10 +502,12 @@ START_TEST(an_upload_goes_to_its_file_whole)
 }
 END_TEST
 
+static uv_sem_t disk;
+
 static void hold(struct call *call)
 {
     (void)call;
-    usleep(200 * 1000);
+    uv_sem_wait(&disk);
 }
 
 static void held(struct call *call)
@@ -496,6 +521,7 @@ START_TEST(an_upload_waits_for_the_disk)
     char *data = calloc(1, UPLOAD_BYTES);
     int fd = connect_client();
     /* The courier is kept busy: nothing is written, and soon nothing more is taken. */
+    uv_sem_init(&disk, 0);
     courier_submit(app.store_courier, &slow);
     send_text(fd, "PUT /upload HTTP/1.1\r\n" HOST "Content-Length: 8388608\r\n\r\n");
     size_t sent = 0;
@@ -504,10 +530,14 @@ START_TEST(an_upload_waits_for_the_disk)
         sent += now > 0 ? (size_t)now : 0;
         turn();
     }
-    ck_assert_uint_lt(courier_pending(app.store_courier), 200);
+    /* At most the first piece that passes the bound, each of up to half libmicrohttpd's memory. */
+    ck_assert_uint_gt(sent, INTAKE_OUTSTANDING);
+    ck_assert_uint_lt(courier_pending(app.store_courier), 64);
+    uv_sem_post(&disk);
     send_all(fd, data + sent, UPLOAD_BYTES - sent);
     receive(fd, "stored");
     ck_assert_uint_eq(upload_size, UPLOAD_BYTES);
+    uv_sem_destroy(&disk);
     free(data);
     close(fd);
 }
@@ -581,6 +611,7 @@ int main(void)
     tcase_add_test(tests, types_are_checked_and_begin_can_refuse_before_the_body);
     tcase_add_test(tests, an_answer_may_come_later_and_then_the_next_request_is_read);
     tcase_add_test(tests, a_client_that_leaves_is_noticed_while_its_answer_is_computed);
+    tcase_add_test(tests, a_client_that_left_before_is_noticed_too);
     tcase_add_test(tests, names_queries_and_headers_reach_the_handler);
     tcase_add_test(tests, a_stream_sends_each_piece_when_it_is_there);
     tcase_add_test(tests, a_stream_learns_that_its_client_left);

@@ -126,8 +126,7 @@ static double round_decimals(double value, unsigned decimals)
 /* A column that never varied in the data. */
 static bool is_constant(const struct column *column)
 {
-    return column->present > 0 && column->min >= column->max && column->mean >= column->max &&
-           column->mean <= column->min;
+    return column->present > 0 && column->min == column->max && column->mean == column->min;
 }
 
 static double decode_number(const struct column *column, float in)

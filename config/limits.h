@@ -34,7 +34,8 @@
 /* Fixed steps of one solve: past 10,000 float32 rounding is larger than the step error. */
 #define LIMIT_STEPS 10000
 #define LIMIT_FRAMES 1000
-/* Multiply-adds that may wait before requests get 429: some 20 s of two cores at 100 GFLOP/s each. */
+/* Multiply-adds that may wait before requests get 429: some 20 s of two cores at 100 GFLOP/s
+   each. */
 #define LIMIT_COST 2e12
 
 /* Datasets. A line is held in memory while it is read. */

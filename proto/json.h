@@ -37,7 +37,8 @@ bool json_is_number(struct json value);
 bool json_is_integer(struct json value);
 bool json_is_boolean(struct json value);
 size_t json_length(struct json array_or_object);
-/* Walks the keys of an object in order: *at starts as NULL; false past the end. *key is borrowed. */
+/* Walks the keys of an object in order: *at starts as NULL; false past the end. *key is
+   borrowed. */
 bool json_next(struct json object, void **at, const char **key);
 
 /* 0 when `value` is an object all of whose keys are among `known` (NULL-terminated); else

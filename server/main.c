@@ -130,8 +130,8 @@ static int start_kernels(struct daemon *daemon, struct err *err)
         return err_set(err, ERR_INVALID, "--kernels", "\"%.32s\" does not run on this processor.",
                        name);
     if (mat_start() || simd_self_test(kernels))
-        return err_set(err, ERR_INTERNAL, "", "The %s kernels compute wrong results on this machine.",
-                       kernels->name);
+        return err_set(err, ERR_INTERNAL, "",
+                       "The %s kernels compute wrong results on this machine.", kernels->name);
     daemon->app.kernels = kernels;
     return 0;
 }

@@ -4,8 +4,8 @@
 
 #include "core/flow/tile.h"
 
-/* v[i] = u(x[i], t[i]). v, x: [count, dim] row-major; t: [count]. Tiles are allocated and freed here.
-   0 or ERR_NOMEM. Thread: any. */
+/* v[i] = u(x[i], t[i]). v, x: [count, dim] row-major; t: [count]. Tiles are allocated and freed
+   here. 0 or ERR_NOMEM. Thread: any. */
 int evaluate_field(float *v, struct field field, const struct simd_kernels *kernels, const float *x,
                    const float *t, size_t count);
 

@@ -1,13 +1,14 @@
-#include "server/engine/run.h"
+#include "server/engine/engine.h"
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "server/engine/run.h"
 
 #include <math.h>
 
 enum {
     ENGINE_RUNS_MAX = 4096,     /* requests at once; each holds its window in memory */
-    ENGINE_ACCOUNT_ROWS = 4096, /* rows of one run that can be in progress: what it is charged for */
+    ENGINE_ACCOUNT_ROWS = 4096, /* rows of one run in progress: what it is charged for */
 };
 
 static void engine_on_async(uv_async_t *async)

@@ -1,5 +1,6 @@
-/* The pool of workers that integrates rows. Rows of different requests on one model and method share
-   tiles (core/flow/tile.h); finished rows leave and waiting rows enter at every step boundary. */
+/* The pool of workers that integrates rows. Rows of different requests on one model and method
+   share tiles (core/flow/tile.h); finished rows leave and waiting rows enter at every step
+   boundary. */
 #ifndef SERVER_ENGINE_ENGINE_H
 #define SERVER_ENGINE_ENGINE_H
 
@@ -14,7 +15,8 @@ struct engine_options {
     size_t workers;                     /* threads, >= 1 */
     const struct simd_kernels *kernels;
     uv_loop_t *loop;                    /* borrowed */
-    double cost_limit;                  /* multiply-adds queued before requests get ERR_OVERLOADED */
+    double cost_limit;                  /* multiply-adds queued before requests get
+                                           ERR_OVERLOADED */
 };
 
 /* Thread: loop, all of this header. 0, ERR_NOMEM, ERR_INTERNAL. */
@@ -30,7 +32,8 @@ struct run_options {
     struct sample_spec *spec; /* moved out on success: it is empty afterwards; seed must be set */
     enum row_format format;
     bool frames;             /* /trajectory: every frame of the grid; else the end only */
-    void (*wake)(void *context, struct run *run); /* more bytes, the end, or a failure; on the loop */
+    void (*wake)(void *context, struct run *run); /* more bytes, the end, or a failure; on the
+                                                     loop */
     void *context;
 };
 

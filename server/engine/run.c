@@ -12,7 +12,8 @@ enum {
 
 /* Most bytes of the states that a trajectory keeps between frames. */
 #define RUN_STATE_BYTES (256.0 * 1024 * 1024)
-/* Most text of one unit: 64 rows of LIMIT_DIM numbers at some 30 bytes each, or levels of a table. */
+/* Most text of one unit: 64 rows of LIMIT_DIM numbers at some 30 bytes each, or levels of a
+   table. */
 #define RUN_UNIT_TEXT ((size_t)64 * 1024 * 1024)
 
 /* Units in flight: enough to keep every worker's tile full, and no more than the bytes allow. */

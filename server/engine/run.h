@@ -1,6 +1,6 @@
-/* The inside of a run: shared by engine.c, run.c and worker.c only. Fields under "lock" belong to
-   whoever holds the engine's mutex; a unit's rows belong to the workers while it is issued, its bytes
-   to the loop once it is ready. */
+/* The inside of a run: shared by engine.c, run.c and worker.c only. Fields under "lock" belong
+   to whoever holds the engine's mutex; a unit's rows belong to the workers while it is issued,
+   its bytes to the loop once it is ready. */
 #ifndef SERVER_ENGINE_RUN_H
 #define SERVER_ENGINE_RUN_H
 

@@ -1,12 +1,11 @@
-/* Which rows go into a tile next: pure bookkeeping, no thread, clock or memory of rows. The caller
-   holds a lock around every call.
-
-   A run asks for `rows` trajectories that report `frames` states. It is cut into units: unit
-   frame * blocks + block holds up to SCHED_BLOCK consecutive rows at one frame. Units are issued in
-   order, read in order, and at most `window` of them are unread at any time, so that memory does not
-   grow with the request and a slow reader parks its own run. Runs of one model and method form a queue:
-   their rows share tiles. Within a queue, runs take turns of SCHED_QUANTUM rows (round robin), so
-   that a large request cannot hold up a small one; queues take turns likewise. */
+/* Which rows go into a tile next: pure bookkeeping, no thread, clock or memory of rows. The
+   caller holds a lock around every call.  A run asks for `rows` trajectories that report
+   `frames` states. It is cut into units: unit frame * blocks + block holds up to SCHED_BLOCK
+   consecutive rows at one frame. Units are issued in order, read in order, and at most `window`
+   of them are unread at any time, so that memory does not grow with the request and a slow
+   reader parks its own run. Runs of one model and method form a queue: their rows share tiles.
+   Within a queue, runs take turns of SCHED_QUANTUM rows (round robin), so that a large request
+   cannot hold up a small one; queues take turns likewise. */
 #ifndef SERVER_ENGINE_SCHED_H
 #define SERVER_ENGINE_SCHED_H
 
@@ -34,7 +33,8 @@ struct sched_run {
     uint64_t issue;     /* the unit whose rows are handed out now */
     size_t issue_row;   /* rows of it that were handed out */
     uint64_t read;      /* units the reader has taken */
-    uint32_t *reached;  /* [blocks] frames that each block has completed; owned; NULL for one frame */
+    uint32_t *reached;  /* [blocks] frames that each block has completed; owned; NULL for one
+                           frame */
     bool ready;         /* stands in its queue's ready list */
     struct sched_queue *queue; /* NULL: not scheduled */
     TAILQ_ENTRY(sched_run) link;
@@ -81,8 +81,8 @@ void sched_remove(struct sched *sched, struct sched_run *run);
 
 /* The next queue that has rows to take, moved behind the others; NULL when none has. */
 struct sched_queue *sched_pick(struct sched *sched);
-/* The queue of a model and method, or NULL: pointers to queues are good only under the lock that was
-   held when they were asked for. */
+/* The queue of a model and method, or NULL: pointers to queues are good only under the lock that
+   was held when they were asked for. */
 struct sched_queue *sched_find(struct sched *sched, const void *model, const void *method);
 /* Whether any queue but this one (which may be NULL) has rows to take. */
 bool sched_others_wait(const struct sched *sched, const struct sched_queue *queue);

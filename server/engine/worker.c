@@ -1,6 +1,7 @@
-/* A worker: takes rows of one queue into its tile, steps the tile, lets rows out that have reached
-   their frame, encodes units that are complete. It stays with a queue while that has rows; once its
-   time slice is over and another queue waits, it lets the tile run empty and goes on to that one. */
+/* A worker: takes rows of one queue into its tile, steps the tile, lets rows out that have
+   reached their frame, encodes units that are complete. It stays with a queue while that has
+   rows; once its time slice is over and another queue waits, it lets the tile run empty and goes
+   on to that one. */
 #include "server/engine/run.h"
 
 #include "core/base/check.h"

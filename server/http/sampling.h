@@ -15,6 +15,7 @@ struct sampling_route {
 
 /* Decodes the request, submits it and answers: at once when all of it is computed for a small
    /sample, else as a stream while it is computed. */
-void sampling_handle(struct exchange *exchange, struct app *app, const struct sampling_route *route);
+void sampling_handle(struct exchange *exchange, struct app *app,
+                     const struct sampling_route *route);
 
 #endif

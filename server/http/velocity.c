@@ -103,8 +103,8 @@ static int velocity_prepare(struct velocity *velocity, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", request->model);
     size_t dim = model->model.spec.net.dim;
     if (request->dim != dim)
-        return err_set(err, ERR_INVALID, "/points", "points of this model have %zu numbers, not %zu",
-                       dim, request->dim);
+        return err_set(err, ERR_INVALID, "/points",
+                       "points of this model have %zu numbers, not %zu", dim, request->dim);
     velocity->model = model_ref_take(model);
     return 0;
 }

@@ -26,7 +26,8 @@ static struct sched_run run_for(const void *model, uint64_t rows, size_t frames,
     return run;
 }
 
-/* Takes rows and writes each claim as "NAME unit:first+count " where NAME is a for the first run. */
+/* Takes rows and writes each claim as "NAME unit:first+count " where NAME is a for the first
+   run. */
 static void trace(struct buf *out, struct sched_queue *queue, size_t rows,
                   const struct sched_run *runs)
 {
@@ -101,7 +102,8 @@ START_TEST(a_frame_begins_where_its_block_has_arrived)
     struct sched_queue *queue = sched_pick(&sched);
     trace(&out, queue, 1000, &run);
     ck_assert_trace(&out, "a0:0+16 a0:16+16 a0:32+16 a0:48+16 a1:0+6 ");
-    sched_unit_done(&run, 1); /* the second block is ahead: units are issued in order all the same */
+    sched_unit_done(&run, 1); /* the second block is ahead: units are issued in order all the
+                                 same */
     trace(&out, queue, 1000, &run);
     ck_assert_trace(&out, "");
     sched_unit_done(&run, 0);

@@ -159,7 +159,12 @@ static int start_engine(struct daemon *daemon, struct err *err)
                                      .kernels = daemon->app.kernels,
                                      .loop = daemon->app.loop,
                                      .cost_limit = LIMIT_COST};
-    return engine_start(&daemon->app.engine, &options, err);
+    int code = engine_start(&daemon->app.engine, &options, err);
+    if (code == 0 && engine_metrics(daemon->app.engine, daemon->app.metrics)) {
+        engine_stop(daemon->app.engine);
+        code = err_set(err, ERR_NOMEM, "", "No memory for the metrics.");
+    }
+    return code;
 }
 
 static void stop_engine(struct daemon *daemon)

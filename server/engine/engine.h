@@ -64,9 +64,13 @@ void run_free(struct run *run);
 
 struct engine_stats {
     uint64_t rows, evaluations, runs; /* finished, since start */
-    uint64_t rows_waiting, rows_active, runs_active;
+    uint64_t rows_active, runs_active;
     double cost_queued;               /* multiply-adds */
 };
 struct engine_stats engine_stats(struct engine *engine);
+
+/* Registers them. 0 or ERR_NOMEM. */
+struct metrics;
+int engine_metrics(struct engine *engine, struct metrics *metrics);
 
 #endif

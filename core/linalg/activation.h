@@ -5,7 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As in PyTorch: ELU with alpha 1, GELU exact (erf) and the tanh approximation. */
+/* As in PyTorch: ELU with alpha 1, GELU exact (erf) and the tanh approximation. Largest errors of
+   the kernels in units in the last place of the result (or of 1e-28, if that is larger), over all
+   floats: SiLU 3, ELU 2, SELU 3, GELU 6, tanh 3; GELU's tanh form 6 of the result or of 0.1. */
 #define ACTIVATIONS(X)                                                                             \
     X(NONE, "none")                                                                                \
     X(SILU, "silu")                                                                                \

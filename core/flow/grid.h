@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 struct grid {
-    double *times;  /* [steps + 1], owned: times[0] = t0, times[steps] = t1, strictly monotone */
+    double *times; /* [steps + 1], owned: times[0] = t0, times[steps] = t1, strictly monotone */
     size_t steps;
     size_t *frames; /* [frame_count], owned: indices into times that are reported, ascending */
     size_t frame_count;
@@ -16,13 +16,13 @@ struct grid {
 /* What is asked of a grid. t0 < t1 runs forwards, t0 > t1 backwards. */
 struct grid_spec {
     double t0, t1;
-    size_t steps;         /* uniform steps, 1..LIMIT_STEPS */
-    const double *times;  /* [time_count] borrowed, or NULL: exact times to report. One that is
-                             not on the uniform grid becomes a further point of it. */
+    size_t steps;        /* uniform steps, 1..LIMIT_STEPS */
+    const double *times; /* [time_count] borrowed, or NULL: exact times to report. One that is
+                            not on the uniform grid becomes a further point of it. */
     size_t time_count;
-    size_t frames;        /* used when times is NULL: 0 or 1 = the end only; K >= 2 = states at
-                             the grid points nearest to K evenly spaced times, t0 and t1 among
-                             them */
+    size_t frames; /* used when times is NULL: 0 or 1 = the end only; K >= 2 = states at
+                      the grid points nearest to K evenly spaced times, t0 and t1 among
+                      them */
 };
 
 /* 0, or ERR_INVALID with the field: "/solver/steps", "/t0", "/t1" (not finite, or too close for

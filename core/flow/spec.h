@@ -18,11 +18,11 @@ struct sample_spec {
     const struct tableau *tableau;
     size_t steps;
     double t0, t1;
-    float *x0;        /* [count, x0_dim] row-major, or NULL: noise from the seed; owned */
+    float *x0; /* [count, x0_dim] row-major, or NULL: noise from the seed; owned */
     size_t x0_dim;
-    double *times;    /* [time_count], or NULL; owned */
+    double *times; /* [time_count], or NULL; owned */
     size_t time_count;
-    size_t frames;    /* see grid.h */
+    size_t frames; /* see grid.h */
 };
 
 /* euler, 100 steps, t0 = 0, t1 = 1, nothing owned. */

@@ -23,7 +23,6 @@ struct field {
     const void *self;
 };
 
-
 struct lane {
     const struct grid *grid; /* NULL: the lane is free */
     size_t step;             /* it stands at grid->times[step] */
@@ -37,14 +36,14 @@ struct tile {
     struct field field;
     const struct tableau *tableau;
     const struct simd_kernels *kernels;
-    size_t stride;      /* lanes, a multiple of SIMD_LANES */
-    size_t active;      /* lanes in use */
-    struct lane *lanes; /* [stride] */
-    float *x;           /* [dim][stride] the states */
-    float *stage;       /* [dim][stride] */
+    size_t stride;            /* lanes, a multiple of SIMD_LANES */
+    size_t active;            /* lanes in use */
+    struct lane *lanes;       /* [stride] */
+    float *x;                 /* [dim][stride] the states */
+    float *stage;             /* [dim][stride] */
     float *k[TABLEAU_STAGES]; /* [dim rounded up to 4][stride] */
-    float *h;           /* [stride] step of each lane; 0 where it does not move */
-    float *t;           /* [stride] time of the stage */
+    float *h;                 /* [stride] step of each lane; 0 where it does not move */
+    float *t;                 /* [stride] time of the stage */
     float *scratch;
     struct arena arena; /* owns all arrays above */
 };

@@ -106,6 +106,12 @@ void backprop_forward(float *out, float *cache, const struct net_spec *spec, con
     layer_forward(out, cache + map.in[last], spec, params, last, rows);
 }
 
+static void add(float *restrict sums, const float *restrict values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        sums[i] += values[i];
+}
+
 /* Adds the gradients of a layer's weight and bias. delta: [rows, out], the gradient at z. */
 static void layer_gradient(float *dparams, const float *delta, const float *in,
                            const struct net_spec *spec, size_t layer, size_t rows)
@@ -116,8 +122,7 @@ static void layer_gradient(float *dparams, const float *delta, const float *in,
     mat_multiply(dweight, mat_of(delta, rows, cols), true, mat_of(in, rows, dweight.cols), false,
                  true);
     for (size_t r = 0; r < rows; r++)
-        for (size_t j = 0; j < cols; j++)
-            dbias[j] += delta[r * cols + j];
+        add(dbias, delta + r * cols, cols);
 }
 
 /* The gradient at a layer's input: [rows, in] = delta W. */
@@ -127,6 +132,12 @@ static void layer_backward(float *din, const float *delta, const struct net_spec
     struct mat weight = weight_of(spec, params, layer);
     mat_multiply(mat_view(din, rows, weight.cols), mat_of(delta, rows, weight.rows), false, weight,
                  false, false);
+}
+
+static void multiply(float *restrict values, const float *restrict by, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] *= by[i];
 }
 
 static void take_dx(float *dx, const float *din, const struct net_spec *spec, size_t rows)
@@ -148,11 +159,8 @@ void backprop_backward(float *dparams, float *dx, float *cache, const struct net
         if (i == 0 && !dx)
             return;
         layer_backward(din, delta, spec, params, i, rows);
-        if (i > 0) {
-            const float *slope = cache + map.slope[i - 1];
-            for (size_t j = 0; j < rows * net_spec_in(spec, i); j++)
-                din[j] *= slope[j];
-        }
+        if (i > 0)
+            multiply(din, cache + map.slope[i - 1], rows * net_spec_in(spec, i));
         delta = din;
     }
     take_dx(dx, delta, spec, rows);

@@ -128,7 +128,7 @@ static bool tile_set_steps(struct tile *tile, size_t lanes)
 /* from + c (to - from), never outside the step whatever the rounding. */
 static double tile_between(double from, double to, double c)
 {
-    double t = c == 1.0 ? to : from + c * (to - from);
+    double t = from + c * (to - from);
     double low = from < to ? from : to;
     double high = from < to ? to : from;
     return t < low ? low : t > high ? high : t;

@@ -21,6 +21,8 @@
 enum { NICE = 10 };
 
 static const double progress_seconds = 0.5;
+/* Validations are told too, but a small network may do thousands in a second. */
+static const double progress_seconds_min = 0.1;
 /* What a kill can cost. A large state is saved less often: at most 5 % of the time goes there. */
 static const double save_seconds = 1;
 static const double save_share = 20;
@@ -123,9 +125,11 @@ static int advance(struct session *session, struct err *err)
     if (validate)
         session->tally.validation = trainer_validate(trainer);
     int code = 0;
-    if (validate || last || monotonic() >= session->progress_due)
+    double now = monotonic();
+    double due = session->progress_due - (validate ? progress_seconds - progress_seconds_min : 0);
+    if (last || now >= due)
         code = report(session);
-    if (!code && !last && monotonic() >= session->save_due)
+    if (!code && !last && now >= session->save_due)
         code = save(session, err);
     return code;
 }

@@ -482,7 +482,7 @@ void httpd_drain(struct httpd *httpd)
         else
             exchange_wake(c->current);
     }
-    httpd_rearm(httpd);
+    httpd_pump(httpd);
 }
 
 static void cancel_exchange(struct exchange *exchange)

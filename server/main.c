@@ -202,6 +202,7 @@ static int start_models(struct daemon *daemon, struct err *err)
 static void stop_models(struct daemon *daemon)
 {
     daemon->app.ready = false;
+    daemon->app.draining = true; /* what is still loading ends with the model it is at */
     settle_couriers(daemon);
 }
 

@@ -29,6 +29,11 @@ struct load {
 static void load_end(struct load *load)
 {
     load->app->ready = !load->err.code && !load->app->draining;
+    if (load->err.code)
+        log_message(LOG_ERROR, "models_unreadable", "%s", load->err.message);
+    else if (load->app->ready)
+        log_message(LOG_INFO, "ready", "%zu models are loaded",
+                    registry_count(load->app->registry));
     if (load->done)
         load->done(load->app, load->err.code ? &load->err : NULL);
     store_model_list_free(load->records, load->count);

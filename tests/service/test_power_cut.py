@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A power cut, as the file system sees it: ext4 on a loop device is shut down without writing its log
-(EXT4_IOC_SHUTDOWN), so that all that was not synced is lost. Needs root and a loop device."""
+"""A power cut, as the file system sees it: ext4 on a loop device is shut down without writing its
+log (EXT4_IOC_SHUTDOWN), so that all that was not synced is lost. Needs root and a loop device."""
 import fcntl
 import os
 import shutil

@@ -19,6 +19,7 @@ struct sampling {
     struct run *run;
     enum row_format format;
     struct buf body; /* of an answer in one piece */
+    bool answered;   /* that answer was given; a worker may still have called for a wake */
 };
 
 static void sampling_closed(void *context)
@@ -65,6 +66,8 @@ static void sampling_wake_gather(void *context, struct run *run)
     struct exchange *exchange = httpd_find(sampling->app->httpd, sampling->exchange);
     enum run_state state = RUN_MORE;
     size_t size = 1;
+    if (sampling->answered)
+        return;
     while (size > 0 && state == RUN_MORE) {
         char piece[16 * 1024];
         size = run_read(run, piece, sizeof piece, &state);
@@ -72,6 +75,7 @@ static void sampling_wake_gather(void *context, struct run *run)
     }
     if (!exchange || (state == RUN_MORE && !sampling->body.failed))
         return;
+    sampling->answered = true;
     if (state == RUN_END && !sampling->body.failed) {
         sampling_respond(sampling, exchange);
         return;

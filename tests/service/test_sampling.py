@@ -138,6 +138,19 @@ class Sampling(unittest.TestCase):
         self.assertTrue((rows[:1000] == head).all())
         self.assertTrue(numpy.isfinite(rows).all())
 
+    def test_an_answer_whose_units_end_while_it_is_read_is_sent_once(self):
+        """Workers that finish between the loop's wake and its reading wake it once more."""
+        def ask(seed):
+            for i in range(200):
+                sample(self.daemon, "application/json", count=1024, seed=seed + i,
+                       solver={"steps": 1})
+        threads = [threading.Thread(target=ask, args=[1000 * k]) for k in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(self.daemon.request("GET", "/livez").status, 200)
+
     def test_metrics_count_rows_and_evaluations(self):
         rows = self.daemon.metric("advectd_rows_total")
         evaluations = self.daemon.metric("advectd_field_evaluations_total")

@@ -19,7 +19,8 @@ ACTIVATIONS = {
 }
 # input, scale, cosines first, features before x
 TIMES = [("first", 1, 0, 0), ("last", 1, 0, 0), ("last", 999, 0, 0)]
-TIMES += [(kind, scale, cos_first, before_x) for kind, scale in (("fourier", 1), ("sinusoidal", 1000))
+TIMES += [embedding + (cos_first, before_x)
+          for embedding in (("fourier", 1), ("sinusoidal", 1000))
           for cos_first in (0, 1) for before_x in (0, 1)]
 
 

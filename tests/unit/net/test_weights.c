@@ -12,7 +12,8 @@
 enum { VALUES = 64 * 64 };
 static float values[VALUES];
 
-static void add(struct tensor_table *table, size_t rows, size_t cols, const char *format, ...)
+__attribute__((format(printf, 4, 5))) static void add(struct tensor_table *table, size_t rows,
+                                                      size_t cols, const char *format, ...)
 {
     struct tensor tensor = {.dtype = DTYPE_F32, .rank = cols ? 2 : 1, .shape = {rows, cols}};
     va_list args;

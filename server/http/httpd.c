@@ -34,6 +34,7 @@ struct httpd {
     uint64_t last_id;
     uint32_t boot; /* random: request ids of two runs differ */
     bool running;  /* inside MHD_run */
+    bool resumed;  /* a connection waits for the next MHD_run; MHD_get_timeout does not count it */
     unsigned open_handles;
     uv_poll_t poll;   /* on libmicrohttpd's epoll descriptor */
     uv_timer_t timer; /* MHD_get_timeout > 0 */
@@ -63,10 +64,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 
 static void httpd_rearm(struct httpd *httpd)
 {
-    MHD_UNSIGNED_LONG_LONG wait_ms;
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
     uv_timer_stop(&httpd->timer);
     uv_idle_stop(&httpd->soon);
-    if (MHD_get_timeout(httpd->daemon, &wait_ms) != MHD_YES)
+    if (!httpd->resumed && MHD_get_timeout(httpd->daemon, &wait_ms) != MHD_YES)
         return;
     if (wait_ms == 0)
         uv_idle_start(&httpd->soon, on_soon);
@@ -80,6 +81,7 @@ static void httpd_pump(struct httpd *httpd)
 {
     check(!httpd->running);
     httpd->running = true;
+    httpd->resumed = false;
     MHD_run(httpd->daemon);
     httpd->running = false;
     httpd_rearm(httpd);
@@ -136,7 +138,8 @@ void httpd_resume(struct exchange *exchange)
         return;
     exchange->suspended = false;
     MHD_resume_connection(exchange->connection->transport);
-    uv_idle_start(&exchange->httpd->soon, on_soon);
+    exchange->httpd->resumed = true;
+    httpd_rearm(exchange->httpd);
 }
 
 static void on_left(struct connection *connection)
@@ -482,7 +485,6 @@ void httpd_drain(struct httpd *httpd)
         else
             exchange_wake(c->current);
     }
-    httpd_pump(httpd);
 }
 
 static void cancel_exchange(struct exchange *exchange)
@@ -513,7 +515,6 @@ void httpd_cancel(struct httpd *httpd)
             connection_shut(c);
         }
     }
-    httpd_rearm(httpd);
 }
 
 static void on_handle_closed(uv_handle_t *handle)

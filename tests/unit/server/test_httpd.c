@@ -59,6 +59,14 @@ static void handle_later(struct exchange *exchange, struct app *unused)
     exchange_on_close(exchange, on_closed, NULL);
 }
 
+/* Answers the request that waits, and its own. */
+static void handle_wake(struct exchange *exchange, struct app *unused)
+{
+    (void)unused;
+    respond(httpd_find(app.httpd, seen_id), "woken", 5);
+    respond(exchange, "done", 4);
+}
+
 static void handle_names(struct exchange *exchange, struct app *unused)
 {
     const char *key = exchange_query(exchange, "k y");
@@ -142,6 +150,7 @@ static const struct route test_routes[] = {
      .body_max = SLOW_MAX,
      .operation = "slow",
      .handle = handle_later},
+    {.method = "GET", .path = "/wake", .operation = "wake", .handle = handle_wake},
     {.method = "GET", .path = "/later", .operation = "later", .handle = handle_later},
     {.method = "GET", .path = "/names/{name}", .operation = "names", .handle = handle_names},
     {.method = "GET", .path = "/stream", .operation = "stream", .handle = handle_stream},
@@ -380,6 +389,20 @@ START_TEST(an_answer_may_come_later_and_then_the_next_request_is_read)
 }
 END_TEST
 
+START_TEST(one_request_may_answer_another)
+{
+    int waiting = connect_client(), waking = connect_client();
+    send_text(waiting, "GET /later HTTP/1.1\r\n" HOST "\r\n");
+    for (int i = 0; i < 50; i++)
+        turn();
+    send_text(waking, "GET /wake HTTP/1.1\r\n" HOST "\r\n");
+    receive(waiting, "\r\n\r\nwoken");
+    receive(waking, "\r\n\r\ndone");
+    close(waiting);
+    close(waking);
+}
+END_TEST
+
 START_TEST(a_client_that_leaves_is_noticed_while_its_answer_is_computed)
 {
     int fd = connect_client();
@@ -610,6 +633,7 @@ int main(void)
     tcase_add_test(tests, an_endless_body_behind_a_413_is_cut);
     tcase_add_test(tests, types_are_checked_and_begin_can_refuse_before_the_body);
     tcase_add_test(tests, an_answer_may_come_later_and_then_the_next_request_is_read);
+    tcase_add_test(tests, one_request_may_answer_another);
     tcase_add_test(tests, a_client_that_leaves_is_noticed_while_its_answer_is_computed);
     tcase_add_test(tests, a_client_that_left_before_is_noticed_too);
     tcase_add_test(tests, names_queries_and_headers_reach_the_handler);

@@ -108,7 +108,8 @@ def table(url, folder):
 def start_daemon(data_dir):
     """The daemon of build/ on a free port, and its address."""
     daemon = subprocess.Popen(
-        [ROOT / "build/server/advectd", "--listen", "127.0.0.1:0", "--data-dir", data_dir],
+        [ROOT / "build/server/advectd", "--listen", "127.0.0.1:0", "--data-dir", data_dir,
+         "--log-level", "warn"],
         stdout=subprocess.PIPE, text=True)
     line = daemon.stdout.readline()
     if not line.startswith("listening on "):

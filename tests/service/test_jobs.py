@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""Training over HTTP: a job from its submission to samples of its model, through kills and restarts."""
+"""Training over HTTP: a job from its submission to samples of its model, through kills and
+restarts."""
 import concurrent.futures
 import http.client
 import json

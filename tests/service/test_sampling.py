@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""POST /sample, /trajectory and /velocity of the real daemon: answers, formats, streams, refusals."""
+"""POST /sample, /trajectory and /velocity of the real daemon: answers, formats, streams,
+refusals."""
 
 import http.client
 import io
@@ -110,7 +111,8 @@ class Sampling(unittest.TestCase):
 
     def test_x0_is_taken_as_it_is_and_runs_backwards(self):
         x0 = [[1.0, -2.0], [0.5, 0.25]]
-        there = sample(self.daemon, "application/json", x0=x0, solver={"method": "rk4", "steps": 50})
+        there = sample(self.daemon, "application/json", x0=x0,
+                       solver={"method": "rk4", "steps": 50})
         back = sample(self.daemon, "application/json", x0=there.json()["samples"], t0=1, t1=0,
                       solver={"method": "rk4", "steps": 50})
         self.assertLess(numpy.abs(numpy.array(back.json()["samples"]) - x0).max(), 1e-5)
@@ -130,7 +132,8 @@ class Sampling(unittest.TestCase):
         self.assertNotEqual(each["velocity"][1], answer.json()["velocity"][1])
 
     def test_a_large_answer_streams_in_order(self):
-        body = sample(self.daemon, count=200000, seed=5, solver={"method": "euler", "steps": 2}).body
+        body = sample(self.daemon, count=200000, seed=5,
+                      solver={"method": "euler", "steps": 2}).body
         rows = npy(body)
         self.assertEqual(rows.shape, (200000, 2))
         head = npy(sample(self.daemon, count=1000, seed=5,

@@ -151,6 +151,21 @@ static bool simd_test_combine(const struct simd_kernels *kernels, struct simd_te
     return true;
 }
 
+static bool simd_test_activate(const struct simd_kernels *kernels, struct simd_test *test,
+                               enum activation activation)
+{
+    float *slope = test->out + PROBE_LANES;
+    memcpy(slope, test->in, PROBE_LANES * sizeof *slope);
+    kernels->activate(test->out, slope, activation, PROBE_LANES);
+    for (size_t i = 0; i < PROBE_LANES; i++) {
+        float z = test->in[i];
+        if (!simd_near(test->out[i], (double)activation_value(activation, z)) ||
+            !simd_near(slope[i], (double)activation_slope(activation, z)))
+            return false;
+    }
+    return true;
+}
+
 int simd_self_test(const struct simd_kernels *kernels)
 {
     struct simd_test test;
@@ -165,8 +180,11 @@ int simd_self_test(const struct simd_kernels *kernels)
     if (code)
         return code;
     bool good = simd_test_combine(kernels, &test);
-    for (int a = 0; a < ACTIVATION_COUNT; a++)
-        good = simd_test_layer(kernels, &test, &layer, (enum activation)a) && good;
+    for (int i = 0; i < ACTIVATION_COUNT; i++) {
+        enum activation activation = (enum activation)i;
+        good = good && simd_test_layer(kernels, &test, &layer, activation) &&
+               simd_test_activate(kernels, &test, activation);
+    }
     simd_layer_release(&layer);
     return good ? 0 : ERR_INTERNAL;
 }

@@ -62,10 +62,29 @@ static void wrong_combine(float *out, const float *x, const float *h, const floa
     out[5] += 1;
 }
 
+static void wrong_layer(float *out, const float *in, const struct simd_layer *layer,
+                        enum activation activation, struct simd_shape shape)
+{
+    simd_select("plain")->layer(out, in, layer, activation, shape);
+    out[(layer->out - 1) * shape.stride] += 0.01f;
+}
+
+static void wrong_activate(float *value, float *slope, enum activation activation, size_t n)
+{
+    simd_select("plain")->activate(value, slope, activation, n);
+    slope[n - 1] += 0.01f;
+}
+
 START_TEST(the_self_test_sees_a_wrong_kernel)
 {
     struct simd_kernels wrong = *simd_select("plain");
     wrong.combine = wrong_combine;
+    ck_assert_int_ne(simd_self_test(&wrong), 0);
+    wrong = *simd_select("plain");
+    wrong.layer = wrong_layer;
+    ck_assert_int_ne(simd_self_test(&wrong), 0);
+    wrong = *simd_select("plain");
+    wrong.activate = wrong_activate;
     ck_assert_int_ne(simd_self_test(&wrong), 0);
 }
 END_TEST

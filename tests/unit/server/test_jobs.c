@@ -222,7 +222,8 @@ START_TEST(a_log_is_read_back_from_what_was_saved)
     ck_assert_uint_eq(again.count, 2);
     ck_assert_uint_eq(again.last_id, 2);
     ck_assert(again.events[1].minor);
-    ck_assert_str_eq(again.events[1].text, log.events[1].text);
+    ck_assert_uint_eq(again.events[1].size, log.events[1].size);
+    ck_assert_mem_eq(again.events[1].text, log.events[1].text, log.events[1].size);
     add(&again, "{\"event\":\"state\"}");
     ck_assert_uint_eq(again.last_id, 3);
     job_log_release(&again);

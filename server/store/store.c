@@ -4,6 +4,7 @@
 #include "server/store/store.h"
 
 #include "core/base/mem.h"
+#include "server/log.h"
 #include "server/store/store_internal.h"
 #include "server/store/tables.h"
 
@@ -33,7 +34,7 @@ static int remove_unknown(const struct kind *kind, char *const *known, size_t kn
         int code = files_remove(kind->dir, name, err);
         if (code)
             return code;
-        fprintf(stderr, "store: removed an unfinished %s file\n", kind->noun);
+        log_message(LOG_WARN, "file_removed", "an unfinished %s file", kind->noun);
     }
     return 0;
 }
@@ -65,8 +66,8 @@ static int forget(struct db *db, const struct kind *kind, const char *name, stru
 {
     int code = delete_row(db, kind->forget, name, err);
     if (!code)
-        fprintf(stderr, "store: the file of %s %s is gone; it was removed from the list\n",
-                kind->noun, name);
+        log_message(LOG_ERROR, "file_missing",
+                    "the file of %s %s is gone; it was taken off the list", kind->noun, name);
     return code;
 }
 

@@ -20,7 +20,7 @@
 struct store;
 
 /* Before the loop runs. Makes the data directory, takes its lock, opens the database, removes files
-   without a row and rows without a file (said on standard error). 0; ERR_CONFLICT (a second daemon,
+   without a row and rows without a file (the log says so). 0; ERR_CONFLICT (a second daemon,
    or a newer one's database); ERR_IO, ERR_NO_SPACE, ERR_NOMEM. */
 int store_open(struct store **out, const char *data_dir, struct err *err);
 /* When nothing runs any more. NULL is fine. */

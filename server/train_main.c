@@ -26,6 +26,7 @@ static const double progress_seconds_min = 0.1;
 /* What a kill can cost. A large state is saved less often: at most 5 % of the time goes there. */
 static const double save_seconds = 1;
 static const double save_share = 20;
+static const double full_disk_seconds = 10;
 
 static volatile sig_atomic_t stop_requested;
 
@@ -96,6 +97,19 @@ static int save(struct session *session, struct err *err)
     return train_report_checkpoint(STDOUT_FILENO, session->trainer.step);
 }
 
+/* A full disk may be cleared while the training goes on: it is tried again later. */
+static int save_or_wait(struct session *session, struct err *err)
+{
+    int code = save(session, err);
+    if (code != ERR_NO_SPACE)
+        return code;
+    fprintf(stderr, "advect-train: the state of step %llu is not saved: %s\n",
+            (unsigned long long)session->trainer.step, err->message);
+    *err = (struct err){0};
+    session->save_due = monotonic() + full_disk_seconds;
+    return 0;
+}
+
 static int report(struct session *session)
 {
     double now = monotonic();
@@ -130,7 +144,7 @@ static int advance(struct session *session, struct err *err)
     if (last || now >= due)
         code = report(session);
     if (!code && !last && now >= session->save_due)
-        code = save(session, err);
+        code = save_or_wait(session, err);
     return code;
 }
 

@@ -66,11 +66,15 @@ static int push(struct job_log *log, const struct job_event *event)
 {
     if (log->count >= JOB_LOG_EVENTS)
         thin(log);
-    struct job_event *events = mem_realloc(log->events, log->count + 1, sizeof *events);
-    if (!events)
-        return ERR_NOMEM;
-    log->events = events;
-    events[log->count++] = *event;
+    if (log->count == log->capacity) {
+        size_t capacity = log->capacity ? 2 * log->capacity : 8;
+        struct job_event *events = mem_realloc(log->events, capacity, sizeof *events);
+        if (!events)
+            return ERR_NOMEM;
+        log->events = events;
+        log->capacity = capacity;
+    }
+    log->events[log->count++] = *event;
     log->last_id = event->id;
     return 0;
 }

@@ -21,7 +21,7 @@ struct job_event {
 
 struct job_log {
     struct job_event *events; /* [count] owned, ids rising */
-    size_t count;
+    size_t count, capacity;
     uint64_t last_id;
     struct buf unsaved; /* lines that are not in the file yet */
     bool rewrite;       /* the file must be replaced by `unsaved`, not appended to */

@@ -197,6 +197,25 @@ class TrainerTest(unittest.TestCase):
         self.assertIn("finite", problem["detail"])
         self.assertTrue((job.folder / "state.safetensors").exists())
 
+    @unittest.skipUnless(os.geteuid() == 0, "a small file system is mounted by root alone")
+    def test_a_full_disk_costs_states_but_not_the_training(self):
+        job = self.job(8000, network={"hidden": [128, 128, 128]})
+        (job.folder / "request.json").rename(job.folder / "kept.json")
+        mounted = job.folder / "disk"
+        mounted.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "none", mounted], check=True)
+        self.addCleanup(subprocess.run, ["umount", mounted], check=True)
+        shutil.copy(job.folder / "kept.json", mounted / "request.json")
+        shutil.copy(job.folder / "data.csv", mounted)
+        job.folder = mounted
+        process = job.start()
+        out, said = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, DONE, out[-2000:])
+        self.assertIn("full", said)
+        self.assertNotIn('"checkpoint"', out)
+        self.assertEqual({path.name for path in mounted.iterdir()},
+                         {"request.json", "data.csv", "model.safetensors"})
+
     def test_bad_data_fails_the_job_and_names_the_place(self):
         problem = self.failed(self.job(10, data="a,b\n1,2\n3\n"))
         self.assertEqual(problem["status"], 422)

@@ -77,13 +77,15 @@ static int check_type(const struct exchange *exchange, struct err *err)
     const char *type = exchange_header(exchange, "Content-Type");
     if (!exchange->framing.has_body || !route->type)
         return 0;
-    /* A page of another origin can send neither PUT nor a named type unasked; curl -T names none.
-     */
+    /* A page of another origin can send neither PUT nor a named type unasked; curl -T names
+       none. */
     if (!type && strcmp(route->method, "PUT") == 0)
         return 0;
     if (type && router_type_accepted(route->type, type))
         return 0;
-    return err_set(err, ERR_UNSUPPORTED, "Content-Type", "It must be one of: %s.", route->type);
+    bool form = type && router_type_accepted("application/x-www-form-urlencoded", type);
+    return err_set(err, ERR_UNSUPPORTED, "Content-Type", "It must be one of: %s.%s", route->type,
+                   form ? " (curl -d labels a body as a form; curl --json does not.)" : "");
 }
 
 static void on_intake(void *context)

@@ -154,6 +154,11 @@ class MainJob(unittest.TestCase):
         self.check_events(self.trained("iris"))
         self.check_samples(Table(DATA / "iris.csv"), self.sample("iris"), "species")
 
+    def test_a_body_that_curl_labels_as_a_form_is_answered_with_what_to_do(self):
+        answer = curl.run(f"{self.url}/sample", "-d", '{"model": "iris"}')
+        self.assertEqual(answer.status, 415)
+        self.assertIn("curl --json", answer.json()["detail"])
+
     def test_a_trained_model_can_be_taken_away_and_served_under_another_name(self):
         self.trained("iris")
         checkpoint = curl.run(f"{self.url}/models/iris/checkpoint")

@@ -56,6 +56,8 @@ def known_names(schema):
 def accepts_object(schema, value):
     properties = schema.get("properties", {})
     rest = schema.get("additionalProperties", True)
+    if len(value) > schema.get("maxProperties", len(value)):
+        return False
     for name in schema.get("required", []):
         if name not in value:
             return False
@@ -118,7 +120,7 @@ KEYWORDS = {
     "$ref", "type", "enum", "const", "allOf", "oneOf", "not", "properties", "required",
     "additionalProperties", "unevaluatedProperties", "propertyNames", "minItems", "maxItems",
     "items", "minLength", "maxLength", "pattern", "minimum", "maximum", "exclusiveMinimum",
-    "multipleOf"}
+    "multipleOf", "maxProperties"}
 
 
 def unknown_keywords(schema):

@@ -91,6 +91,23 @@ START_TEST(depth_is_bounded_before_the_parser_recurses)
 }
 END_TEST
 
+START_TEST(a_long_text_is_taken_whole)
+{
+    enum { SIZE = 1 << 20 };
+    char *text = mem_alloc(SIZE, 1);
+    const char *string = NULL;
+    struct json_doc *large = NULL;
+    memset(text, 'x', SIZE);
+    text[0] = '"';
+    text[SIZE - 1] = '"';
+    ck_assert_int_eq(json_parse(&large, text, SIZE, SIZE, &err), 0);
+    ck_assert_int_eq(json_read_text(json_root(large), SIZE, &string, &err), 0);
+    ck_assert_uint_eq(strlen(string), SIZE - 2);
+    json_free(large);
+    mem_free(text);
+}
+END_TEST
+
 START_TEST(a_text_over_the_limit_is_refused)
 {
     struct json_doc *none = NULL;
@@ -290,6 +307,8 @@ START_TEST(seeds_are_integers_or_decimal_strings)
                      "must be an integer from 0 to 9007199254740991, or a string of decimal digits "
                      "up to \"18446744073709551615\"");
     }
+    json_read_seed(json_get(parsed("{}"), "seed"), &seed, &err);
+    assert_error(ERR_INVALID, "/seed", "is required");
     ck_assert_int_eq(json_read_seed(json_at(parsed("[9007199254740991]"), 0), &seed, &err), 0);
     ck_assert_uint_eq(seed, (UINT64_C(1) << 53) - 1);
     ck_assert_int_eq(json_read_seed(json_at(parsed("[\"18446744073709551615\"]"), 0), &seed, &err),
@@ -406,6 +425,7 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, teardown);
     tcase_add_test(tests, broken_text_is_refused_with_its_place);
     tcase_add_test(tests, depth_is_bounded_before_the_parser_recurses);
+    tcase_add_test(tests, a_long_text_is_taken_whole);
     tcase_add_test(tests, a_text_over_the_limit_is_refused);
     tcase_add_test(tests, pointers_are_escaped_and_stop_where_there_is_no_room);
     tcase_add_test(tests, absent_and_null_are_not_present);

@@ -102,6 +102,16 @@ START_TEST(a_header_over_its_limit_is_refused)
 }
 END_TEST
 
+START_TEST(a_file_over_the_limit_is_refused_unread)
+{
+    struct safetensors file;
+    struct err err = {0};
+    size_t size = LIMIT_CHECKPOINT_BYTES + 1;
+    ck_assert_int_eq(safetensors_read(&file, (const unsigned char *)"", size, &err), ERR_TOO_LARGE);
+    ck_assert_str_eq(err.message, "a checkpoint may have at most 1073741824 bytes, got 1073741825");
+}
+END_TEST
+
 START_TEST(the_header_is_strict_json)
 {
     static const struct {
@@ -419,6 +429,7 @@ int main(void)
     tcase_add_test(tests, small_and_foreign_files_are_refused);
     tcase_add_test(tests, the_header_length_is_compared_before_it_is_added);
     tcase_add_test(tests, a_header_over_its_limit_is_refused);
+    tcase_add_test(tests, a_file_over_the_limit_is_refused_unread);
     tcase_add_test(tests, the_header_is_strict_json);
     tcase_add_test(tests, names_are_plain_and_few);
     tcase_add_test(tests, more_tensors_than_the_limit_are_refused);

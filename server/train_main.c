@@ -25,6 +25,8 @@ static const double progress_seconds = 0.5;
 static const double progress_seconds_min = 0.1;
 /* What a kill can cost. A large state is saved less often: at most 5 % of the time goes there. */
 static const double save_seconds = 1;
+/* Soon after the start, so that even short attempts get a job further. */
+static const double first_save_seconds = 0.1;
 static const double save_share = 20;
 static const double full_disk_seconds = 10;
 
@@ -173,7 +175,7 @@ static int prepare(struct session *session, const char *path, struct err *err)
            (code = train_data_load(&session->data, session->dir, &session->request, err)) ||
            (code = make_trainer(session, err)));
     session->began = monotonic();
-    session->save_due = session->began + save_seconds;
+    session->save_due = session->began + first_save_seconds;
     session->progress_due = session->began + progress_seconds;
     train_tally_start(&session->tally, session->began);
     return code;

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # What a build needs, and what the tests need besides.
 BUILD_PACKAGES=(gcc g++ meson ninja-build pkg-config libmicrohttpd-dev libjansson-dev libuv1-dev
     libopenblas-pthread-dev libsqlite3-dev nettle-dev)
-TEST_PACKAGES=(check clang libclang-rt-14-dev curl git python3 python3-numpy python3-yaml
+TEST_PACKAGES=(check clang libclang-rt-14-dev curl e2fsprogs git python3 python3-numpy python3-yaml
     universal-ctags)
 BENCH_PACKAGES=(python3 python3-numpy python3-scipy)
 

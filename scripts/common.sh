@@ -62,16 +62,27 @@ packages with your package manager, then run: meson setup build && ninja -C buil
     ((${#missing[@]} == 0)) || die "still missing after the installation: ${missing[*]}"
 }
 
-# build_directory DIRECTORY [meson options]: configures it (again) and builds everything.
-build_directory() {
+# configure DIRECTORY [meson options]: sets a build directory up, or changes its options. Its log
+# begins anew. Fails after showing why.
+configure() {
     local directory=$1 mode=()
     shift
     [[ ! -e $directory/meson-private/coredata.dat ]] || mode=(--reconfigure)
     mkdir -p "$directory"
-    local log=$directory/build.log
+    meson setup "${mode[@]}" "$directory" "$@" >"$directory/build.log" 2>&1 ||
+        show_failure "$directory"
+}
+
+# build_directory DIRECTORY [meson options]: configures it and builds everything.
+build_directory() {
+    local directory=$1
     say "building $directory/"
-    { meson setup "${mode[@]}" "$directory" "$@" && ninja -C "$directory"; } >"$log" 2>&1 || {
-        tail -n 60 "$log" >&2
-        die "the build of $directory/ failed; its whole log is $log"
-    }
+    configure "$@" || return
+    ninja --quiet -C "$directory" >>"$directory/build.log" 2>&1 || show_failure "$directory"
+}
+
+show_failure() {
+    tail -n 40 "$1/build.log" >&2
+    say "the build of $1/ failed; its whole log is $1/build.log"
+    return 1
 }

@@ -210,7 +210,7 @@ START_TEST(every_prefix_and_every_changed_byte_ends_in_rows_or_an_error)
         for (size_t j = 0; j < sizeof others; j++) {
             char changed[sizeof valid];
             memcpy(changed, valid, size);
-            changed[i] = j < 8 ? (char)(changed[i] ^ (1 << j)) : others[j];
+            changed[i] = (char)(j < 8 ? changed[i] ^ (1 << j) : others[j]);
             char *whole = read_pieces(changed, size, size, 0);
             char *parts = read_pieces(changed, size, 3, 0);
             ck_assert_str_eq(whole, parts);

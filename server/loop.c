@@ -66,7 +66,12 @@ int loop_init(struct loop *loop, const struct loop_hooks *hooks, uint64_t grace_
 
 void loop_run(struct loop *loop)
 {
+    loop->stage = LOOP_RUNNING;
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    loop->stage = LOOP_OFF;
+    uv_timer_stop(&loop->tick);
+    uv_signal_stop(&loop->terminate);
+    uv_signal_stop(&loop->interrupt);
 }
 
 void loop_release(struct loop *loop)

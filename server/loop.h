@@ -15,7 +15,8 @@ struct loop_hooks {
     void *context;
 };
 
-enum loop_stage { LOOP_RUNNING, LOOP_DRAINING, LOOP_CANCELLED };
+/* LOOP_OFF: before and after loop_run; no hook is called. */
+enum loop_stage { LOOP_OFF, LOOP_RUNNING, LOOP_DRAINING, LOOP_CANCELLED };
 
 struct loop {
     uv_loop_t uv;
@@ -27,10 +28,11 @@ struct loop {
     uint64_t stage_since; /* uv_now */
 };
 
-/* 0 or ERR_INTERNAL. SIGPIPE is ignored from here on. */
+/* 0 or ERR_INTERNAL. SIGPIPE is ignored from here on; the other signals wait for loop_run. */
 int loop_init(struct loop *loop, const struct loop_hooks *hooks, uint64_t grace_ms,
               struct err *err);
-/* Until it has drained. */
+/* Until it has drained. From then on a signal ends the process at once, as it does by default: what
+   is still being finished may take long, and nothing that was answered is lost by a kill. */
 void loop_run(struct loop *loop);
 /* Runs the close callbacks that are due; every other handle must have been closed. */
 void loop_release(struct loop *loop);

@@ -172,6 +172,13 @@ static void stop_engine(struct daemon *daemon)
     engine_stop(daemon->app.engine);
 }
 
+static void stop_jobs(struct daemon *daemon)
+{
+    jobs_drain(daemon->app.jobs);
+    settle_couriers(daemon);
+    jobs_free(daemon->app.jobs);
+}
+
 static int start_jobs(struct daemon *daemon, struct err *err)
 {
     struct app *app = &daemon->app;
@@ -181,15 +188,11 @@ static int start_jobs(struct daemon *daemon, struct err *err)
                                          .store = app->store,
                                          .registry = app->registry};
     int code = jobs_start(&app->jobs, &options, err);
-    if (code == 0 && jobs_metrics(app->jobs, app->metrics))
+    if (code == 0 && jobs_metrics(app->jobs, app->metrics)) {
+        stop_jobs(daemon);
         code = err_set(err, ERR_NOMEM, "", "No memory for the metrics.");
+    }
     return code;
-}
-
-/* After stop_models: nothing of the jobs is on its way to the disk any more. */
-static void stop_jobs(struct daemon *daemon)
-{
-    jobs_free(daemon->app.jobs);
 }
 
 static int start_models(struct daemon *daemon, struct err *err)
@@ -203,7 +206,6 @@ static void stop_models(struct daemon *daemon)
 {
     daemon->app.ready = false;
     daemon->app.draining = true; /* what is still loading ends with the model it is at */
-    settle_couriers(daemon);
 }
 
 /* Each connection is a descriptor; the soft limit is often 1024. */

@@ -39,7 +39,8 @@ struct route {
 };
 
 /* Ids are never reused: what outlives a handler (a call of a courier, a run) keeps the id and asks
-   for the exchange again; NULL means that the client has left. */
+   for the exchange again; NULL means that the client has left. httpd is NULL once it has stopped:
+   couriers finish after the last connection. */
 uint64_t exchange_id(const struct exchange *exchange);
 struct exchange *httpd_find(struct httpd *httpd, uint64_t id);
 

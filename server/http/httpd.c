@@ -96,6 +96,8 @@ static struct exchange **httpd_bucket(struct httpd *httpd, uint64_t id)
 
 struct exchange *httpd_find(struct httpd *httpd, uint64_t id)
 {
+    if (!httpd)
+        return NULL;
     struct exchange *exchange = *httpd_bucket(httpd, id);
     while (exchange && exchange->id != id)
         exchange = exchange->next;

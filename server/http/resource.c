@@ -19,9 +19,7 @@ void task_note(struct task *task, int code)
 
 struct exchange *task_exchange(struct task *task)
 {
-    /* At the end of the daemon, couriers finish after the last connection. */
-    struct httpd *httpd = task->app->httpd;
-    struct exchange *exchange = httpd ? httpd_find(httpd, task->exchange) : NULL;
+    struct exchange *exchange = httpd_find(task->app->httpd, task->exchange);
     if (!exchange || !task->err.code)
         return exchange;
     exchange_problem(exchange, &task->err);

@@ -340,6 +340,19 @@ class Ends(unittest.TestCase):
         self.assertLess(time.monotonic() - started, 8)
         sock.close()
 
+    def test_work_that_outlives_its_client_does_not_hurt_the_end(self):
+        daemon = harness.Daemon()
+        body = b"a,b\n" + b"1.2345,2.3456\n" * 2_000_000
+        with daemon.connect() as sock:
+            sock.sendall(b"PUT /datasets/left HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\n"
+                         b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            # Its last byte is on the disk, and the file is being read.
+            limit = time.monotonic() + 20
+            while not any(file.stat().st_size == len(body)
+                          for file in (daemon.data_dir / "tmp").iterdir()):
+                self.assertLess(time.monotonic(), limit)
+        daemon.stop()
+
 
 class CommandLine(unittest.TestCase):
     def run_binary(self, *arguments, **variables):

@@ -19,6 +19,8 @@
 #define LIMIT_TENSOR_RANK 8
 /* 1 GiB: 268 million parameters in float32, more than an MLP on a CPU can use. */
 #define LIMIT_CHECKPOINT_BYTES (1024ull * 1024 * 1024)
+/* A config that comes beside a checkpoint, as a header: it is given back as one, too. */
+#define LIMIT_SIDECAR_BYTES (16u * 1024)
 #define LIMIT_PARAMETERS (256ull * 1024 * 1024)
 /* |w| above this is a broken file, not a trained network. */
 #define LIMIT_WEIGHT 1e6

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    EXCHANGE_HEADERS_BYTES = 8192, /* further headers of an answer */
+    EXCHANGE_HEADERS_BYTES = LIMIT_SIDECAR_BYTES + 8192, /* further headers of an answer */
     EXCHANGE_QUERY_BYTES = 8192,
     EXCHANGE_PROBLEM_BYTES = 8192,
 };
@@ -236,7 +236,7 @@ void exchange_wake(struct exchange *exchange)
 
 void exchange_on_close(struct exchange *exchange, void (*closed)(void *context), void *context)
 {
-    check(!exchange->on_close && !exchange->gone);
+    check(!exchange->gone && !(closed && exchange->on_close));
     exchange->on_close = closed;
     exchange->on_close_context = context;
 }

@@ -90,10 +90,10 @@ static void put_free(struct put *put)
 static void put_read(struct call *call)
 {
     struct put *put = (struct put *)call;
-    int code = model_file_read(&put->ref, put->upload->fd, put->upload->size, put->record.sidecar,
-                               &put->task.err);
-    task_note(&put->task, code);
-    if (code)
+    if (!put->task.err.code)
+        task_note(&put->task, model_file_read(&put->ref, put->upload->fd, put->upload->size,
+                                              put->record.sidecar, &put->task.err));
+    if (put->task.err.code)
         upload_free(put->upload);
 }
 
@@ -145,20 +145,28 @@ static void put_was_read(struct call *call)
     courier_submit(put->task.app->store_courier, call);
 }
 
+static int check_headers(const struct exchange *exchange, struct err *err)
+{
+    const char *type = exchange_header(exchange, "Content-Type");
+    const char *sidecar = exchange_header(exchange, "Advect-Config");
+    if (type && !router_type_accepted("application/octet-stream", type))
+        return err_set(err, ERR_UNSUPPORTED, "Content-Type",
+                       "a model is a safetensors file, sent with Content-Type: "
+                       "application/octet-stream (curl -T FILE sends none, which is fine, too)");
+    if (sidecar && strlen(sidecar) > LIMIT_SIDECAR_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "Advect-Config",
+                       "the header may have at most %u bytes; a longer config belongs into the "
+                       "file, as the text \"advect\" of __metadata__",
+                       LIMIT_SIDECAR_BYTES);
+    return 0;
+}
+
 static void put_begin(struct exchange *exchange, struct app *app)
 {
-    (void)app;
-    if (!resource_name(exchange, "model", ERR_INVALID))
-        return;
-    const char *type = exchange_header(exchange, "Content-Type");
-    if (!type || router_type_accepted("application/octet-stream", type))
-        return;
     struct err err = {0};
-    err_set(
-        &err, ERR_UNSUPPORTED, "Content-Type",
-        "a model is a safetensors file, sent with Content-Type: application/octet-stream (curl -T "
-        "FILE sends none, which is fine, too)");
-    exchange_problem(exchange, &err);
+    (void)app;
+    if (resource_name(exchange, "model", ERR_INVALID) && check_headers(exchange, &err))
+        exchange_problem(exchange, &err);
 }
 
 static void put_handle(struct exchange *exchange, struct app *app)
@@ -170,6 +178,8 @@ static void put_handle(struct exchange *exchange, struct app *app)
     snprintf(put->record.name, sizeof put->record.name, "%s", exchange_param(exchange, 0));
     put->upload = exchange_take_upload(exchange);
     put->record.sidecar = sidecar ? mem_strdup(sidecar) : NULL;
+    if (sidecar && !put->record.sidecar)
+        task_note(&put->task, ERR_NOMEM);
     put->task.call = (struct call){.work = put_read, .done = put_was_read};
     courier_submit(app->files_courier, &put->task.call);
 }

@@ -74,6 +74,15 @@ class Good(Case):
                                     headers={"If-None-Match": etag})
         self.assertEqual((known.status, known.body), (304, b""))
 
+    def test_the_config_beside_a_file_has_a_limit_and_comes_back(self):
+        body = safetensors.model(config=None)
+        longest = SIDECAR[:-1] + " " * (16384 - len(SIDECAR)) + "}"
+        self.assertEqual(self.put("longest", body, longest).status, 201)
+        answer = self.get("longest/checkpoint")
+        self.assertEqual((answer.status, answer.body), (200, body))
+        self.assertEqual(answer.headers["advect-config"], longest)
+        self.problem(self.put("longer", body, longest[:-1] + " }"), 413, "Advect-Config", "16384")
+
     def test_versions_rise_and_are_not_given_twice(self):
         self.assertEqual(self.put("v", safetensors.model()).json()["version"], 1)
         second = self.put("v", safetensors.model(seed=2))

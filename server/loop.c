@@ -52,6 +52,7 @@ int loop_init(struct loop *loop, const struct loop_hooks *hooks, uint64_t grace_
     if (uv_loop_init(&loop->uv))
         return err_set(err, ERR_INTERNAL, "", "The event loop cannot be started.");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error like a full disk */
     uv_signal_init(&loop->uv, &loop->terminate);
     uv_signal_init(&loop->uv, &loop->interrupt);
     uv_timer_init(&loop->uv, &loop->tick);

@@ -2,6 +2,7 @@
 
 #include "server/app.h"
 #include "server/metrics.h"
+#include "server/store/store.h"
 
 enum { PROBES_BYTES = 4 * 1024 * 1024 };
 
@@ -37,13 +38,17 @@ static void handle_livez(struct exchange *exchange, struct app *app)
 static void handle_readyz(struct exchange *exchange, struct app *app)
 {
     struct err err = {0};
-    if (app->ready && !app->draining) {
+    if (app->draining)
+        err_set(&err, ERR_UNAVAILABLE, "", "The daemon is shutting down.");
+    else if (!app->ready)
+        err_set(&err, ERR_UNAVAILABLE, "", "The daemon is starting.");
+    else if (store_degraded(app->store))
+        err_set(&err, ERR_UNAVAILABLE, "",
+                "The database had an I/O error; nothing is written until the daemon restarts.");
+    if (err.code)
+        exchange_problem(exchange, &err);
+    else
         respond_text(exchange, "application/json", "{\"status\":\"ready\"}\n");
-        return;
-    }
-    err_set(&err, ERR_UNAVAILABLE, "", "%s",
-            app->draining ? "The daemon is shutting down." : "The daemon is starting.");
-    exchange_problem(exchange, &err);
 }
 
 static void handle_metrics(struct exchange *exchange, struct app *app)

@@ -205,13 +205,19 @@ int db_exec(struct db *db, const char *sql, struct err *err)
     return result == SQLITE_OK ? 0 : db_error(db, result, err);
 }
 
+/* After a failed fsync nobody knows what is on the disk: only opening it anew tells. */
+static int check_writable(const struct db *db, struct err *err)
+{
+    if (!db_broken(db))
+        return 0;
+    return err_set(err, ERR_UNAVAILABLE, "",
+                   "the database had an I/O error; nothing is written until the daemon restarts");
+}
+
 int db_begin(struct db *db, struct err *err)
 {
-    if (db_broken(db))
-        return err_set(
-            err, ERR_UNAVAILABLE, "",
-            "the database had an I/O error; nothing is written until the daemon restarts");
-    return db_exec(db, "BEGIN IMMEDIATE", err);
+    int code = check_writable(db, err);
+    return code ? code : db_exec(db, "BEGIN IMMEDIATE", err);
 }
 
 int db_commit(struct db *db, struct err *err)
@@ -240,7 +246,9 @@ int db_prepare(struct db_stmt *stmt, struct db *db, const char *sql, struct err 
     *stmt = (struct db_stmt){.db = db};
     int result = sqlite3_prepare_v2(db->handle, sql, -1, &handle, NULL);
     stmt->handle = handle;
-    return result == SQLITE_OK ? 0 : db_error(db, result, err);
+    if (result != SQLITE_OK)
+        return db_error(db, result, err);
+    return sqlite3_stmt_readonly(handle) ? 0 : check_writable(db, err);
 }
 
 static void bound(struct db_stmt *stmt, int result)

@@ -3,6 +3,10 @@
 and leaves nothing."""
 import hashlib
 import io
+import os
+import resource
+import shutil
+import tempfile
 import threading
 import unittest
 
@@ -248,6 +252,32 @@ class Crash(unittest.TestCase):
             harness.Daemon(data_dir=first.data_dir)
         self.assertIn("another advectd", str(caught.exception))
         first.stop()
+
+
+class Damage(unittest.TestCase):
+    def test_a_failing_database_is_told_and_a_restart_heals_it(self):
+        data_dir = tempfile.mkdtemp(prefix="advectd-")
+        self.addCleanup(shutil.rmtree, data_dir)
+        daemon = harness.Daemon(data_dir=data_dir)
+        put = lambda: daemon.request("PUT", "/datasets/d", "a\n1\n2\n", {"Content-Type": "text/csv"})
+        self.assertEqual(put().status, 201)
+        most = os.stat(f"{data_dir}/advectd.db-wal").st_size
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        while (status := put().status) == 200:
+            pass
+        self.assertEqual(status, 500)
+        resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE,
+                         (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.assertEqual(put().status, 503)
+        self.assertEqual(daemon.request("POST", "/train", {"dataset": "d"}).status, 503)
+        ready = daemon.request("GET", "/readyz")
+        self.assertEqual(ready.status, 503)
+        self.assertIn("database", ready.json()["detail"])
+        self.assertEqual(daemon.request("GET", "/datasets/d").status, 200)
+        daemon.stop()
+        daemon = harness.Daemon(data_dir=data_dir)
+        self.assertEqual(put().status, 200)
+        daemon.stop()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -400,6 +401,30 @@ START_TEST(statement_errors_have_codes)
 }
 END_TEST
 
+START_TEST(after_an_io_error_the_database_is_read_only)
+{
+    struct db *db = store_db(store);
+    struct db_stmt stmt;
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    put_model("m", "{}", 1);
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = 0;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ck_assert_int_eq(db_exec(db, "INSERT INTO model_versions VALUES ('a', 1)", NULL), ERR_IO);
+    ck_assert(store_degraded(store));
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ck_assert_int_eq(db_prepare(&stmt, db, "UPDATE model_versions SET version = 9", NULL),
+                     ERR_UNAVAILABLE);
+    db_finish(&stmt);
+    ck_assert_int_eq(db_begin(db, NULL), ERR_UNAVAILABLE);
+    struct model_record record;
+    ck_assert_int_eq(store_model_get(store, "m", &record, NULL), 0);
+    store_model_release(&record);
+}
+END_TEST
+
 START_TEST(memory_that_runs_out_leaves_nothing_behind)
 {
     put_dataset("moons", "1");
@@ -486,6 +511,7 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, links_and_other_things_are_not_opened_as_files);
     tcase_add_test(tcase, file_that_shrinks_is_an_error);
     tcase_add_test(tcase, statement_errors_have_codes);
+    tcase_add_test(tcase, after_an_io_error_the_database_is_read_only);
     tcase_add_test(tcase, memory_that_runs_out_leaves_nothing_behind);
     tcase_add_test(tcase, full_disk_is_said_and_keeps_what_was_there);
     tcase_add_test(tcase, hash_is_sha256);

@@ -8,7 +8,7 @@ struct removal {
     struct jobs *jobs;
     struct job *job;        /* a reference */
     bool erase;             /* else: the wish to cancel is made durable */
-    struct job_record next; /* borrows the texts of the job, which do not change meanwhile */
+    struct job_record next; /* without the job's texts, which the loop may change meanwhile */
     jobs_done_fn done;
     void *context;
     int code;
@@ -101,5 +101,6 @@ void jobs_remove(struct jobs *jobs, struct job *job, jobs_done_fn done, void *co
     else
         job->record.cancelling = true;
     removal->next = job->record;
+    removal->next.request = removal->next.error = NULL;
     courier_submit(jobs->options.store_courier, &removal->call);
 }

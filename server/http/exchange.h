@@ -77,7 +77,7 @@ void exchange_stream(struct exchange *exchange, int status, const char *type, st
 void exchange_wake(struct exchange *exchange);
 
 /* Called once if the client leaves, or the exchange ends, before or after the answer; for handlers
-   that answer later. One per exchange. */
+   that answer later. One per exchange; NULL takes it back. */
 void exchange_on_close(struct exchange *exchange, void (*closed)(void *context), void *context);
 
 #endif

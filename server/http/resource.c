@@ -41,6 +41,18 @@ const char *resource_name(struct exchange *exchange, const char *noun, enum err_
     return NULL;
 }
 
+struct model_ref *resource_model(const struct app *app, const char *name, struct err *err)
+{
+    struct model_ref *model = registry_find(app->registry, name);
+    if (model)
+        return model;
+    if (app->ready)
+        err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", name);
+    else
+        err_set(err, ERR_UNAVAILABLE, "/model", "The models are still being loaded");
+    return NULL;
+}
+
 void *resource_task(struct exchange *exchange, struct app *app, size_t size)
 {
     struct task *task = mem_zalloc(1, size);

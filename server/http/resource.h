@@ -6,6 +6,7 @@
 #include "proto/json_write.h"
 #include "server/app.h"
 #include "server/courier.h"
+#include "server/engine/registry.h"
 #include "server/http/exchange.h"
 
 /* A request whose answer needs the disk; the first member of the handler's own struct. */
@@ -25,6 +26,8 @@ struct exchange *task_exchange(struct task *task);
 /* The path's first parameter if it is a name of the house; else answers (with `code`) and gives
  * NULL. */
 const char *resource_name(struct exchange *exchange, const char *noun, enum err_code code);
+/* The model that a request's "model" names, borrowed; NULL after err was filled. */
+struct model_ref *resource_model(const struct app *app, const char *name, struct err *err);
 /* Allocates a task of `size` bytes; answers with a problem and gives NULL when memory runs out. */
 void *resource_task(struct exchange *exchange, struct app *app, size_t size);
 /* Answers with JSON; *body is taken over, also where it failed. */

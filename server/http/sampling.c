@@ -3,6 +3,7 @@
 #include "core/base/mem.h"
 #include "proto/request_codec.h"
 #include "server/engine/engine.h"
+#include "server/http/resource.h"
 
 #include <stdio.h>
 #include <sys/random.h>
@@ -19,7 +20,6 @@ struct sampling {
     struct run *run;
     enum row_format format;
     struct buf body; /* of an answer in one piece */
-    bool answered;   /* that answer was given; a worker may still have called for a wake */
 };
 
 static void sampling_closed(void *context)
@@ -66,8 +66,6 @@ static void sampling_wake_gather(void *context, struct run *run)
     struct exchange *exchange = httpd_find(sampling->app->httpd, sampling->exchange);
     enum run_state state = RUN_MORE;
     size_t size = 1;
-    if (sampling->answered)
-        return;
     while (size > 0 && state == RUN_MORE) {
         char piece[16 * 1024];
         size = run_read(run, piece, sizeof piece, &state);
@@ -75,14 +73,16 @@ static void sampling_wake_gather(void *context, struct run *run)
     }
     if (!exchange || (state == RUN_MORE && !sampling->body.failed))
         return;
-    sampling->answered = true;
     if (state == RUN_END && !sampling->body.failed) {
         sampling_respond(sampling, exchange);
-        return;
+    } else {
+        struct err err = {0};
+        err_set(&err, ERR_NOMEM, "", "memory ran out while the answer was made");
+        exchange_problem(exchange, &err);
     }
-    struct err err = {0};
-    err_set(&err, ERR_NOMEM, "", "memory ran out while the answer was made");
-    exchange_problem(exchange, &err);
+    /* A client that takes its answer slowly must not count as work. */
+    run_free(run);
+    sampling->run = NULL;
 }
 
 /* A seed that every client can read as a JSON number. */
@@ -111,9 +111,9 @@ static void sampling_problem(struct exchange *exchange, struct app *app, const s
 static int sampling_submit(struct sampling *sampling, struct sample_request *request,
                            const struct sampling_route *route, bool gather, struct err *err)
 {
-    struct model_ref *model = registry_find(sampling->app->registry, request->model);
+    struct model_ref *model = resource_model(sampling->app, request->model, err);
     if (!model)
-        return err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", request->model);
+        return (int)err->code;
     struct run_options options = {
         .model = model,
         .spec = &request->spec,

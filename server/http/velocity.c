@@ -7,11 +7,16 @@
 #include "proto/request_codec.h"
 #include "server/app.h"
 #include "server/courier.h"
-#include "server/engine/registry.h"
+#include "server/http/resource.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
-enum { VELOCITY_ANSWER_BYTES = 64 * 1024 * 1024 };
+enum {
+    VELOCITY_ANSWER_BYTES = 64 * 1024 * 1024,
+    VELOCITY_WAITING = 256, /* requests: some 4 MB each */
+    VELOCITY_PIECE = 256,   /* points between two looks at whether the client is there */
+};
 
 /* One request on its way through the compute courier. */
 struct velocity {
@@ -23,6 +28,7 @@ struct velocity {
     float *values; /* [count, dim] */
     struct buf body;
     struct err err;
+    atomic_bool left; /* nobody waits for the answer */
 };
 
 static void velocity_free(struct velocity *velocity)
@@ -67,15 +73,30 @@ static void velocity_encode(struct velocity *velocity)
     json_close_object(&w);
 }
 
+static int velocity_evaluate(struct velocity *velocity)
+{
+    const struct velocity_request *request = &velocity->request;
+    struct field field = model_field(&velocity->model->model);
+    int code = 0;
+    for (size_t i = 0; i < request->count && !code; i += VELOCITY_PIECE) {
+        size_t left = request->count - i;
+        if (atomic_load(&velocity->left))
+            return ERR_CANCELLED;
+        code = evaluate_field(velocity->values + i * request->dim, field, velocity->app->kernels,
+                              request->points + i * request->dim, request->t + i,
+                              left < VELOCITY_PIECE ? left : VELOCITY_PIECE);
+    }
+    return code;
+}
+
 static void velocity_work(struct call *call)
 {
     struct velocity *velocity = (struct velocity *)call;
     const struct velocity_request *request = &velocity->request;
     velocity->values = mem_alloc(request->count * request->dim, sizeof *velocity->values);
-    if (!velocity->values ||
-        evaluate_field(velocity->values, model_field(&velocity->model->model),
-                       velocity->app->kernels, request->points, request->t, request->count)) {
-        err_set(&velocity->err, ERR_NOMEM, "", "out of memory");
+    int code = velocity->values ? velocity_evaluate(velocity) : ERR_NOMEM;
+    if (code) {
+        err_set(&velocity->err, (enum err_code)code, "", "%s", err_title((enum err_code)code));
         return;
     }
     velocity_encode(velocity);
@@ -84,10 +105,18 @@ static void velocity_work(struct call *call)
                 "the answer does not fit in memory");
 }
 
+static void velocity_left(void *context)
+{
+    struct velocity *velocity = context;
+    atomic_store(&velocity->left, true);
+}
+
 static void velocity_done(struct call *call)
 {
     struct velocity *velocity = (struct velocity *)call;
     struct exchange *exchange = httpd_find(velocity->app->httpd, velocity->exchange);
+    if (exchange)
+        exchange_on_close(exchange, NULL, NULL);
     if (exchange && velocity->err.code)
         exchange_problem(exchange, &velocity->err);
     else if (exchange)
@@ -98,9 +127,12 @@ static void velocity_done(struct call *call)
 static int velocity_prepare(struct velocity *velocity, struct err *err)
 {
     const struct velocity_request *request = &velocity->request;
-    struct model_ref *model = registry_find(velocity->app->registry, request->model);
+    if (courier_pending(velocity->app->compute_courier) >= VELOCITY_WAITING)
+        return err_set(err, ERR_OVERLOADED, "", "%d requests are waiting already",
+                       VELOCITY_WAITING);
+    struct model_ref *model = resource_model(velocity->app, request->model, err);
     if (!model)
-        return err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", request->model);
+        return (int)err->code;
     size_t dim = model->model.spec.net.dim;
     if (request->dim != dim)
         return err_set(err, ERR_INVALID, "/points",
@@ -130,6 +162,7 @@ static void velocity_handle(struct exchange *exchange, struct app *app)
         velocity_free(velocity);
         return;
     }
+    exchange_on_close(exchange, velocity_left, velocity);
     courier_submit(app->compute_courier, &velocity->call);
 }
 

@@ -5,6 +5,8 @@ refusals."""
 import http.client
 import io
 import json
+import shutil
+import tempfile
 import threading
 import time
 import unittest
@@ -255,6 +257,39 @@ class Trajectories(unittest.TestCase):
             time.sleep(0.02)
         self.assertEqual(self.daemon.metric("advectd_runs_active"), 0)
         self.assertEqual(self.daemon.metric("advectd_rows_active"), 0)
+
+    def test_a_client_that_leaves_stops_its_evaluations(self):
+        put(self.daemon, "slowest", safetensors.model(dim=2, hidden=(2048, 2048, 2048)))
+        connection = http.client.HTTPConnection(self.daemon.host, self.daemon.port, timeout=60)
+        connection.request("POST", "/velocity", json.dumps({
+            "model": "slowest", "points": [[0.5, 0.5]] * 80000, "t": 0.5}),
+            {"Content-Type": "application/json"})
+        time.sleep(0.5)
+        connection.close()
+        started = time.monotonic()
+        answer = self.daemon.request("POST", "/velocity",
+                                     {"model": "moons", "points": [[0.0, 0.0]], "t": 0.5})
+        self.assertEqual(answer.status, 200)
+        self.assertLess(time.monotonic() - started, 2)
+
+
+class Starting(unittest.TestCase):
+    def test_a_model_that_is_not_loaded_yet_is_no_unknown_one(self):
+        data_dir = tempfile.mkdtemp(prefix="advectd-")
+        self.addCleanup(shutil.rmtree, data_dir)
+        daemon = start(data_dir=data_dir)
+        for name in "abcdef":
+            put(daemon, name, safetensors.model(dim=2, hidden=(2048, 2048)))
+        daemon.stop()
+        daemon = Daemon(data_dir=data_dir, wait=False)
+        seen = []
+        while 200 not in seen:
+            for path, more in (("/sample", {"count": 1}),
+                               ("/velocity", {"points": [[0.0, 0.0]], "t": 0})):
+                answer = daemon.request("POST", path, {"model": "moons", **more})
+                seen.append(answer.status)
+        self.assertEqual(set(seen), {200, 503})
+        daemon.stop()
 
 
 class Refusals(unittest.TestCase):

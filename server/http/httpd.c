@@ -235,6 +235,7 @@ static enum MHD_Result send_answer(struct exchange *exchange, struct MHD_Connect
     if (!response)
         return MHD_NO;
     exchange->phase = PHASE_SENT;
+    exchange->answer.close = exchange->answer.close || exchange->app->draining;
     if (add_headers(response, exchange))
         result = MHD_queue_response(connection, (unsigned)exchange->answer.status, response);
     MHD_destroy_response(response);
@@ -365,11 +366,15 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
 static void on_completed(void *context, struct MHD_Connection *transport, void **request,
                          enum MHD_RequestTerminationCode code)
 {
+    const struct httpd *httpd = context;
     struct connection *connection = connection_of(transport);
-    (void)context;
     *request = NULL;
-    if (connection)
-        end_exchange(connection, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    if (!connection)
+        return;
+    end_exchange(connection, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    /* A stream that began before has not announced it. */
+    if (httpd->app->draining)
+        connection_shut(connection);
 }
 
 static void on_connection(void *context, struct MHD_Connection *transport, void **socket_context,

@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -273,7 +274,23 @@ class Trajectories(unittest.TestCase):
         self.assertLess(time.monotonic() - started, 2)
 
 
-class Starting(unittest.TestCase):
+class StartAndEnd(unittest.TestCase):
+    def test_connections_end_with_their_stream_while_draining(self):
+        daemon = start()
+        put(daemon, "slower", safetensors.model(dim=2, hidden=(256, 256)))
+        connection = http.client.HTTPConnection(daemon.host, daemon.port, timeout=60)
+        connection.request("POST", "/trajectory", json.dumps({
+            "model": "slower", "count": 640, "seed": 1, "solver": {"steps": 20}}),
+            {"Content-Type": "application/json", "Accept": "application/x-ndjson"})
+        answer = connection.getresponse()
+        answer.readline()
+        daemon.process.send_signal(signal.SIGTERM)
+        self.assertGreater(len(answer.read()), 640)
+        started = time.monotonic()
+        daemon.process.wait(30)
+        self.assertLess(time.monotonic() - started, 5)
+        daemon.stop()
+
     def test_a_model_that_is_not_loaded_yet_is_no_unknown_one(self):
         data_dir = tempfile.mkdtemp(prefix="advectd-")
         self.addCleanup(shutil.rmtree, data_dir)

@@ -28,7 +28,8 @@ struct loop {
     uint64_t stage_since; /* uv_now */
 };
 
-/* 0 or ERR_INTERNAL. SIGPIPE and SIGXFSZ are ignored from here on; the other signals wait for loop_run. */
+/* 0 or ERR_INTERNAL. SIGPIPE and SIGXFSZ are ignored from here on; the other signals wait for
+   loop_run. */
 int loop_init(struct loop *loop, const struct loop_hooks *hooks, uint64_t grace_ms,
               struct err *err);
 /* Until it has drained. From then on a signal ends the process at once, as it does by default: what

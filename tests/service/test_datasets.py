@@ -259,7 +259,8 @@ class Damage(unittest.TestCase):
         data_dir = tempfile.mkdtemp(prefix="advectd-")
         self.addCleanup(shutil.rmtree, data_dir)
         daemon = harness.Daemon(data_dir=data_dir)
-        put = lambda: daemon.request("PUT", "/datasets/d", "a\n1\n2\n", {"Content-Type": "text/csv"})
+        put = lambda: daemon.request("PUT", "/datasets/d", "a\n1\n2\n",
+                                     {"Content-Type": "text/csv"})
         self.assertEqual(put().status, 201)
         most = os.stat(f"{data_dir}/advectd.db-wal").st_size
         resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))

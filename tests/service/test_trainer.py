@@ -81,7 +81,7 @@ class TrainerTest(unittest.TestCase):
         return events[-1]["problem"]
 
     def test_a_job_leaves_a_model_and_says_what_it_did(self):
-        job = self.job(1000, data=table(missing=(3, 8)), network={"hidden": [64, 64]})
+        job = self.job(4000, data=table(missing=(3, 8)), network={"hidden": [64, 64]})
         code, events = job.run()
         self.assertEqual(code, DONE)
         start, done = events[0], events[-1]
@@ -89,7 +89,7 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(start["columns"], ["height", "count", "kind"])
         self.assertEqual((start["rows"], start["rows_used"], start["rows_dropped"]), (200, 198, 2))
         self.assertEqual(done["event"], "done")
-        self.assertEqual(done["step"], 1000)
+        self.assertEqual(done["step"], 4000)
         progress = [event for event in events if event["event"] == "progress"]
         self.assertGreaterEqual(len(progress), 2)
         self.assertLess(progress[-1]["validation_loss"], progress[0]["validation_loss"])

@@ -17,7 +17,6 @@ RULES = rules_code.RULES + rules_tree.RULES
 
 # What stood before the rule did: (rule, what the sentence holds). This list only shrinks.
 RATCHET = [
-    ("rule_routes", "the daemon has no route"),
     ("rule_parameters", "backprop_forward"), ("rule_parameters", "backprop_backward"),
     ("rule_parameters", "_velocity"), ("rule_parameters", "model_velocity_reversed"),
     ("rule_parameters", "tile_combine"), ("rule_parameters", "wrong_combine"),

@@ -40,6 +40,9 @@
    each. */
 #define LIMIT_COST 2e12
 
+/* Rows, states and text that sampling requests may hold until requests get 429: 1 GiB. */
+#define LIMIT_RUN_BYTES (1024ull * 1024 * 1024)
+
 /* Datasets. A line is held in memory while it is read. */
 #define LIMIT_DATASET_BYTES (2048ull * 1024 * 1024)
 #define LIMIT_CSV_LINE (1024u * 1024)

@@ -158,7 +158,8 @@ static int start_engine(struct daemon *daemon, struct err *err)
     struct engine_options options = {.workers = workers,
                                      .kernels = daemon->app.kernels,
                                      .loop = daemon->app.loop,
-                                     .cost_limit = LIMIT_COST};
+                                     .cost_limit = LIMIT_COST,
+                                     .bytes_limit = LIMIT_RUN_BYTES};
     int code = engine_start(&daemon->app.engine, &options, err);
     if (code == 0 && engine_metrics(daemon->app.engine, daemon->app.metrics)) {
         engine_stop(daemon->app.engine);

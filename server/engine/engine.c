@@ -119,12 +119,17 @@ static int engine_admit(struct engine *engine, struct run *run, struct err *err)
         engine->stats.cost_queued + run->cost > engine->options.cost_limit)
         return err_set(err, ERR_OVERLOADED, "", "%.3g multiply-adds are waiting already",
                        engine->stats.cost_queued);
+    if (engine->stats.runs_active > 0 &&
+        engine->stats.bytes_held + run->bytes > engine->options.bytes_limit)
+        return err_set(err, ERR_OVERLOADED, "", "the requests in progress hold %.3g bytes already",
+                       (double)engine->stats.bytes_held);
     if (engine->stats.runs_active >= ENGINE_RUNS_MAX)
         return err_set(err, ERR_OVERLOADED, "", "%d requests are in progress already",
                        ENGINE_RUNS_MAX);
     if (sched_add(&engine->sched, &run->sched))
         return err_set(err, ERR_NOMEM, "", "out of memory");
     engine->stats.cost_queued += run->cost;
+    engine->stats.bytes_held += run->bytes;
     engine->stats.runs_active++;
     run->submitted_ns = uv_hrtime();
     uv_cond_broadcast(&engine->work);

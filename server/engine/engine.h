@@ -17,6 +17,7 @@ struct engine_options {
     uv_loop_t *loop;                    /* borrowed */
     double cost_limit;                  /* multiply-adds queued before requests get
                                            ERR_OVERLOADED */
+    uint64_t bytes_limit;               /* likewise, of what they hold in memory */
 };
 
 /* Thread: loop, all of this header. 0, ERR_NOMEM, ERR_INTERNAL. */
@@ -66,6 +67,7 @@ struct engine_stats {
     uint64_t rows, evaluations, runs; /* finished, since start */
     uint64_t rows_active, runs_active;
     double cost_queued;               /* multiply-adds */
+    uint64_t bytes_held;              /* at most, by the runs that are active */
 };
 struct engine_stats engine_stats(struct engine *engine);
 

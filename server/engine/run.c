@@ -8,6 +8,7 @@
 enum {
     RUN_WINDOW_BYTES = 2 * 1024 * 1024, /* of rows that are issued and not read */
     RUN_WINDOW_MAX = 64,                /* units */
+    RUN_TEXT_SHARE = 4,                 /* bytes of text for one of a row, about */
 };
 
 /* Most bytes of the states that a trajectory keeps between frames. */
@@ -35,11 +36,14 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
         return err_set(err, ERR_NOMEM, "", "out of memory");
     size_t unit_rows = rows < SCHED_BLOCK ? (size_t)rows : SCHED_BLOCK;
     size_t window = run->sched.window;
+    size_t held = window * unit_rows * run->dim;
+    size_t states = run->grid.frame_count > 1 ? (size_t)rows * run->dim : 0;
+    run->bytes = (held * (1 + RUN_TEXT_SHARE) + states) * sizeof(float);
     run->units = mem_zalloc(window, sizeof *run->units);
-    run->rows = mem_alloc(window * unit_rows * run->dim, sizeof *run->rows);
-    if (run->grid.frame_count > 1)
-        run->state = mem_alloc((size_t)rows * run->dim, sizeof *run->state);
-    if (!run->units || !run->rows || (run->grid.frame_count > 1 && !run->state))
+    run->rows = mem_alloc(held, sizeof *run->rows);
+    if (states > 0)
+        run->state = mem_alloc(states, sizeof *run->state);
+    if (!run->units || !run->rows || (states > 0 && !run->state))
         return err_set(err, ERR_NOMEM, "", "out of memory");
     for (size_t i = 0; i < window; i++) {
         run->units[i].run = run;
@@ -251,6 +255,7 @@ void run_free(struct run *run)
     engine->stats.runs_active--;
     engine->stats.runs++;
     engine->stats.cost_queued -= run->cost;
+    engine->stats.bytes_held -= run->bytes;
     bool destroy = run->pins == 0;
     uv_mutex_unlock(&engine->lock);
     if (destroy)

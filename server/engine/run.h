@@ -50,6 +50,7 @@ struct run {
     size_t failure_count;          /* lock */
     uint64_t submitted_ns, started_ns, ended_ns; /* 0: not yet; lock */
     double cost;            /* multiply-adds it counts for in the engine's account */
+    uint64_t bytes;         /* likewise: what it may hold in memory */
 
     enum run_phase phase;   /* loop */
     struct buf text;        /* head, later tail; loop */

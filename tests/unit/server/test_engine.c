@@ -39,8 +39,11 @@ static struct engine *engine_new(size_t workers)
 {
     struct engine *engine;
     struct err err = {0};
-    struct engine_options options = {
-        .workers = workers, .kernels = simd_select(NULL), .loop = &loop, .cost_limit = 1e12};
+    struct engine_options options = {.workers = workers,
+                                     .kernels = simd_select(NULL),
+                                     .loop = &loop,
+                                     .cost_limit = 1e12,
+                                     .bytes_limit = UINT64_MAX};
     ck_assert_int_eq(engine_start(&engine, &options, &err), 0);
     return engine;
 }
@@ -339,8 +342,11 @@ START_TEST(bad_specs_and_overload_are_refused_and_keep_the_spec)
     sample_spec_release(&spec);
     engine_delete(engine);
 
-    struct engine_options small = {
-        .workers = 1, .kernels = simd_select(NULL), .loop = &loop, .cost_limit = 1000};
+    struct engine_options small = {.workers = 1,
+                                   .kernels = simd_select(NULL),
+                                   .loop = &loop,
+                                   .cost_limit = 1000,
+                                   .bytes_limit = UINT64_MAX};
     ck_assert_int_eq(engine_start(&engine, &small, &err), 0);
     reader_start(&first, engine, model, spec_of(100000, "euler"), false); /* alone: always taken */
     spec = spec_of(10, "euler");
@@ -348,6 +354,16 @@ START_TEST(bad_specs_and_overload_are_refused_and_keep_the_spec)
     ck_assert_int_eq(engine_submit(engine, &options, &run, &err), ERR_OVERLOADED);
     ck_assert_uint_ge(engine_retry_seconds(engine), 1);
     reader_end(&first);
+    engine_delete(engine);
+
+    small.cost_limit = 1e12;
+    small.bytes_limit = 100000;
+    ck_assert_int_eq(engine_start(&engine, &small, &err), 0);
+    reader_start(&first, engine, model, spec_of(100000, "euler"), true);
+    err = (struct err){0};
+    ck_assert_int_eq(engine_submit(engine, &options, &run, &err), ERR_OVERLOADED);
+    reader_end(&first);
+    ck_assert_uint_eq(engine_stats(engine).bytes_held, 0);
     sample_spec_release(&spec);
     model_ref_drop(model);
     engine_delete(engine);

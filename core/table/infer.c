@@ -53,17 +53,26 @@ static int check_name(const char *const *names, size_t at, struct err *err)
     return 0;
 }
 
+/* One column whose name holds another separator is a table that was saved with that. */
+static int check_separator(const char *name, struct err *err)
+{
+    const char *found = strpbrk(name, ";\t");
+    if (!found)
+        return 0;
+    return err_set(err, ERR_FORMAT, "line 1",
+                   "the columns are separated by %s; save the table with commas between them",
+                   *found == ';' ? "semicolons" : "tabs");
+}
+
 static int check_names(const char *const *names, size_t count, struct err *err)
 {
     if (count == 0 || count > LIMIT_CSV_COLUMNS)
         return err_set(err, ERR_FORMAT, "line 1", "a table has 1 to %d columns, not %zu",
                        LIMIT_CSV_COLUMNS, count);
-    for (size_t i = 0; i < count; i++) {
-        int code = check_name(names, i, err);
-        if (code)
-            return code;
-    }
-    return 0;
+    int code = count == 1 ? check_separator(names[0], err) : 0;
+    for (size_t i = 0; i < count && !code; i++)
+        code = check_name(names, i, err);
+    return code;
 }
 
 int infer_new(struct infer **out, const char *const *names, size_t count, struct err *err)

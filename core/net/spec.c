@@ -119,7 +119,7 @@ static int time_check_fourier(const struct time_spec *time, struct err *err)
         double turns = time->scale * time->frequencies[k];
         if (!isfinite(turns) || fabs(turns) > time_turns_max)
             return err_set(err, ERR_INVALID, "/time/frequencies",
-                           "Frequency %zu times the scale of time must be between -%.0f and %.0f.",
+                           "frequency %zu times the scale of time must be between -%.0f and %.0f",
                            k, time_turns_max, time_turns_max);
     }
     return 0;
@@ -129,12 +129,12 @@ static int time_check_embedding(const struct time_spec *time, struct err *err)
 {
     if (time->frequency_count < 1 || time->frequency_count > LIMIT_TIME_FREQUENCIES)
         return err_set(err, ERR_INVALID, "/time/frequencies",
-                       "There must be between 1 and %d frequencies.", LIMIT_TIME_FREQUENCIES);
+                       "there must be between 1 and %d frequencies", LIMIT_TIME_FREQUENCIES);
     if (time->input == TIME_FOURIER)
         return time_check_fourier(time, err);
     if (!(time->max_period >= 1 && time->max_period <= 1e9))
         return err_set(err, ERR_INVALID, "/time/max_period",
-                       "The longest period must be between 1 and 1e9.");
+                       "the longest period must be between 1 and 1e9");
     return 0;
 }
 
@@ -142,16 +142,16 @@ static int time_check(const struct time_spec *time, struct err *err)
 {
     if ((unsigned)time->input >= TIME_INPUTS)
         return err_set(err, ERR_INVALID, "/time/input",
-                       "The input of time must be \"first\", \"last\", \"fourier\" or "
-                       "\"sinusoidal\".");
+                       "the input of time must be \"first\", \"last\", \"fourier\" or "
+                       "\"sinusoidal\"");
     if (!isfinite(time->scale) || time->scale == 0 || fabs(time->scale) > 1e6)
         return err_set(err, ERR_INVALID, "/time/scale",
-                       "The scale of time must be between -1e6 and 1e6 and not 0.");
+                       "the scale of time must be between -1e6 and 1e6 and not 0");
     if (time_inputs[time->input].embedding)
         return time_check_embedding(time, err);
     if (time->frequency_count != 0)
         return err_set(err, ERR_INVALID, "/time/frequencies",
-                       "Frequencies belong to the inputs \"fourier\" and \"sinusoidal\".");
+                       "frequencies belong to the inputs \"fourier\" and \"sinusoidal\"");
     return 0;
 }
 
@@ -159,17 +159,17 @@ static int net_spec_check_hidden(const struct net_spec *spec, struct err *err)
 {
     const char *where = "/network/hidden";
     if (spec->hidden_count < 1 || spec->hidden_count > LIMIT_LAYERS)
-        return err_set(err, ERR_INVALID, where, "There must be between 1 and %d hidden layers.",
+        return err_set(err, ERR_INVALID, where, "there must be between 1 and %d hidden layers",
                        LIMIT_LAYERS);
     for (size_t i = 0; i < spec->hidden_count; i++) {
         if (spec->hidden[i] < 1 || spec->hidden[i] > LIMIT_LAYER_WIDTH)
             return err_set(err, ERR_INVALID, where,
-                           "Hidden layer %zu must have between 1 and %d units.", i,
+                           "hidden layer %zu must have between 1 and %d units", i,
                            LIMIT_LAYER_WIDTH);
     }
     if (net_spec_parameters(spec) > LIMIT_PARAMETERS)
         return err_set(err, ERR_INVALID, where,
-                       "The network would have %zu parameters; at most %llu are allowed.",
+                       "the network would have %zu parameters; at most %llu are allowed",
                        net_spec_parameters(spec), LIMIT_PARAMETERS);
     return 0;
 }
@@ -178,9 +178,9 @@ int net_spec_check(const struct net_spec *spec, struct err *err)
 {
     if (spec->dim < 1 || spec->dim > LIMIT_DIM)
         return err_set(err, ERR_INVALID, "/network/dim",
-                       "The dimension of the data must be between 1 and %d.", LIMIT_DIM);
+                       "the dimension of the data must be between 1 and %d", LIMIT_DIM);
     if ((unsigned)spec->activation >= ACTIVATION_COUNT)
-        return err_set(err, ERR_INVALID, "/network/activation", "The activation is not known.");
+        return err_set(err, ERR_INVALID, "/network/activation", "the activation is not known");
     int code = time_check(&spec->time, err);
     return code ? code : net_spec_check_hidden(spec, err);
 }

@@ -19,8 +19,8 @@ SCHEMAS = {"sample": "SampleRequest", "trajectory": "TrajectoryRequest", "train"
 # Rules that no schema can state: they compare fields, count bytes, or concern other files.
 BEYOND_SCHEMAS = {
     "sample/x0_ragged", "sample/x0_past_float", "sample/x0_and_other_count", "sample/t0_equals_t1",
-    "velocity/times_too_few", "train/hidden_too_wide", "model_config/columns_twice",
-    "model_config/columns_level_twice",
+    "velocity/times_too_few", "train/hidden_too_wide", "train/time_turns",
+    "model_config/columns_twice", "model_config/columns_level_twice",
 }
 # The daemon takes null for an absent field, which clients in some languages cannot help sending.
 NULLS = {"sample/nulls_are_absent"}

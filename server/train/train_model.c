@@ -26,7 +26,8 @@ static void write_record(struct buf *out, const struct train_model *result)
     json_write_number(&w, "loss", result->tally->loss);
     json_write_number(&w, "validation_loss", result->tally->validation);
     json_write_number(&w, "best_validation_loss", trainer->best_loss);
-    json_write_unsigned(&w, "best_step", trainer->best_step);
+    if (isfinite(trainer->best_loss))
+        json_write_unsigned(&w, "best_step", trainer->best_step);
     json_write_string(&w, "weights", isfinite(trainer->best_loss) ? "best" : "last");
     json_write_number(&w, "seconds", result->seconds);
     json_write_string(&w, "trained_by", "advectd " ADVECTD_VERSION);

@@ -108,7 +108,8 @@ int train_report_done(int fd, const struct trainer *trainer, const struct train_
     json_write_unsigned(&w, "steps", trainer->spec.steps);
     json_write_number(&w, "loss", tally->loss);
     json_write_number(&w, "validation_loss", tally->validation);
-    json_write_unsigned(&w, "best_step", trainer->best_step);
+    if (isfinite(trainer->best_loss))
+        json_write_unsigned(&w, "best_step", trainer->best_step);
     json_write_number(&w, "seconds", seconds);
     return send_event(fd, &w);
 }

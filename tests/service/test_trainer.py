@@ -99,6 +99,16 @@ class TrainerTest(unittest.TestCase):
         self.assertEqual(config["training"]["rows_dropped"], 2)
         self.assertEqual(config["training"]["seed"], 5)
 
+    def test_the_best_step_is_named_only_where_rows_were_held_out(self):
+        for fraction, best, weights in ((0.1, 60, "best"), (0, None, "last")):
+            with self.subTest(fraction):
+                job = self.job(60, validation={"fraction": fraction, "every": 60})
+                code, events = job.run()
+                self.assertEqual(code, DONE)
+                self.assertEqual(events[-1].get("best_step"), best)
+                record = tensors(job.folder / "model.safetensors")[0]["training"]
+                self.assertEqual((record.get("best_step"), record["weights"]), (best, weights))
+
     def test_rows_are_imputed_when_asked(self):
         code, events = self.job(20, data=table(missing=(3, 8)), missing="impute").run()
         self.assertEqual(code, DONE)

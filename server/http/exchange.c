@@ -196,6 +196,7 @@ void exchange_problem(struct exchange *exchange, const struct err *err)
     struct buf body;
     buf_init(&body, EXCHANGE_PROBLEM_BYTES);
     problem_write(&body, err);
+    buf_char(&body, '\n');
     /* Out of memory even for that: the status alone has to say it. */
     if (body.failed)
         buf_release(&body);

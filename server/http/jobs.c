@@ -5,6 +5,7 @@
 #include "proto/rows.h"
 #include "server/app.h"
 #include "server/http/exchange.h"
+#include "server/http/resource.h"
 #include "server/http/routes.h"
 #include "server/train/job_dir.h"
 
@@ -37,7 +38,7 @@ static void respond_job(struct exchange *exchange, int status, const struct job 
     struct buf body;
     buf_init(&body, JOB_BYTES);
     job_record_write(&body, jobs_record(job), true);
-    exchange_respond(exchange, status, "application/json", &body);
+    resource_json(exchange, status, &body);
 }
 
 /* A whole decimal number up to max; ERR_INVALID names the place. */
@@ -99,7 +100,7 @@ static void handle_list(struct exchange *exchange, struct app *app)
     json_close_array(&w);
     json_write_unsigned(&w, "total", jobs_count(app->jobs));
     json_close_object(&w);
-    exchange_respond(exchange, 200, "application/json", &body);
+    resource_json(exchange, 200, &body);
 }
 
 static void handle_get(struct exchange *exchange, struct app *app)
@@ -174,7 +175,10 @@ static void checkpoint_work(struct call *call)
         close(dir);
     }
     if (later->code)
-        err_set(&later->err, (enum err_code)later->code, "", "this job has left no checkpoint");
+        err_set(&later->err, (enum err_code)later->code, "", "this job has %s",
+                job_record_ended(later->state)
+                    ? "left no checkpoint"
+                    : "no checkpoint yet; wait until it has succeeded or was cancelled");
 }
 
 static void checkpoint_done(struct call *call)

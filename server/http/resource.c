@@ -47,7 +47,7 @@ struct model_ref *resource_model(const struct app *app, const char *name, struct
     if (model)
         return model;
     if (app->ready)
-        err_set(err, ERR_NOT_FOUND, "/model", "There is no model \"%s\"", name);
+        err_set(err, ERR_NOT_FOUND, "/model", "there is no model named %s", name);
     else
         err_set(err, ERR_UNAVAILABLE, "/model", "The models are still being loaded");
     return NULL;

@@ -3,6 +3,7 @@
 #include "proto/request_codec.h"
 #include "server/app.h"
 #include "server/http/exchange.h"
+#include "server/http/resource.h"
 #include "server/http/routes.h"
 #include "server/jobs/jobs.h"
 
@@ -35,7 +36,7 @@ static void answer(void *context, const struct job *job, bool replayed, const st
     exchange_add_header(exchange, "Location", location);
     if (replayed)
         exchange_add_header(exchange, "Idempotent-Replayed", "true");
-    exchange_respond(exchange, 202, "application/json", &body);
+    resource_json(exchange, 202, &body);
 }
 
 /* 0, or ERR_INVALID: an empty or long key, or one with bytes that are not visible ASCII. */

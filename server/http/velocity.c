@@ -120,7 +120,7 @@ static void velocity_done(struct call *call)
     if (exchange && velocity->err.code)
         exchange_problem(exchange, &velocity->err);
     else if (exchange)
-        exchange_respond(exchange, 200, "application/json", &velocity->body);
+        resource_json(exchange, 200, &velocity->body);
     velocity_free(velocity);
 }
 

@@ -186,6 +186,11 @@ class Service(unittest.TestCase):
         self.assertEqual((answer.status, answer.body), (204, b""))
         self.assertEqual(answer.headers["allow"], "GET, HEAD, OPTIONS")
 
+    def test_json_ends_with_a_line_end_for_the_terminal(self):
+        for path in ["/jobs", "/jobs/none", "/datasets", "/models", "/readyz", "/nothing"]:
+            with self.subTest(path):
+                self.assertTrue(self.daemon.request("GET", path).body.endswith(b"}\n"))
+
     def test_requests_in_one_packet_are_answered_in_order(self):
         received = self.daemon.exchange(
             GET + b"\r\n" + b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n" + LAST)

@@ -236,6 +236,8 @@ static void fill(struct viewer *viewer)
     buf_clear(&viewer->ahead);
     viewer->taken = 0;
     for (; log && i < log->count && viewer->ahead.size < STREAM_BYTES; i++) {
+        if (log->events[i].id > log->shown_id)
+            break;
         job_log_write(&viewer->ahead, &log->events[i], viewer->sse);
         viewer->last_id = log->events[i].id;
     }

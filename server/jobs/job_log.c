@@ -155,6 +155,7 @@ int job_log_read(struct job_log *log, const char *text, size_t size)
         rewrite(log);
         code = 0;
     }
+    log->shown_id = log->last_id;
     return code;
 }
 

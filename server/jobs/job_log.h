@@ -23,6 +23,7 @@ struct job_log {
     struct job_event *events; /* [count] owned, ids rising */
     size_t count, capacity;
     uint64_t last_id;
+    uint64_t shown_id;  /* events up to it are in the file: what was told survives kill -9 */
     struct buf unsaved; /* lines that are not in the file yet */
     bool rewrite;       /* the file must be replaced by `unsaved`, not appended to */
 };

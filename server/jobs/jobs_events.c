@@ -15,6 +15,7 @@ struct append {
     struct jobs *jobs;
     struct job *job; /* a reference */
     struct buf lines;
+    uint64_t last_id; /* of the lines */
     bool rewrite;
     int code;
     struct err err;
@@ -70,6 +71,8 @@ static void append_done(struct call *call)
         log_message(LOG_ERROR, "job_events_not_stored", "job %s: %s", job->record.id,
                     append->err.message);
     job->log_saving = false;
+    job->log.shown_id = append->last_id;
+    wake_all(job, false);
     flush(append->jobs, job);
     jobs_events_settle(job);
     buf_release(&append->lines);
@@ -88,6 +91,7 @@ static void flush(struct jobs *jobs, struct job *job)
         .call = {.work = append_work, .done = append_done},
         .jobs = jobs,
         .job = jobs_job_take(job),
+        .last_id = job->log.last_id,
     };
     job_log_take_unsaved(&job->log, &append->lines, &append->rewrite);
     job->log_saving = true;
@@ -99,8 +103,7 @@ void jobs_event(struct jobs *jobs, struct job *job, const char *line, size_t siz
     job->log_loaded = true;
     if (job_log_add(&job->log, line, size, timestamp_now_ms()))
         log_message(LOG_ERROR, "job_event_dropped", "job %s", job->record.id);
-    flush(jobs, job);
-    wake_all(job, false);
+    flush(jobs, job); /* watchers are woken when it is in the file */
 }
 
 void jobs_event_state(struct jobs *jobs, struct job *job)
@@ -222,7 +225,9 @@ bool jobs_watch_ended(const struct jobs_watch *watch)
 {
     const struct job *job = watch->job;
     bool parted = watch->jobs->draining && watch->jobs->active != job;
-    return !job->log_loading && (parted || job->removed || job_record_ended(job->record.state));
+    bool told = job->removed || job->log.shown_id == job->log.last_id;
+    return !job->log_loading && told &&
+           (parted || job->removed || job_record_ended(job->record.state));
 }
 
 void jobs_wake(struct jobs *jobs, bool heartbeat)

@@ -98,18 +98,17 @@ static int keep_schema(struct put *put, const struct schema *schema, struct err 
 static int read_upload(struct put *put, struct err *err)
 {
     struct schema schema = {0};
-    int fd = put->upload->fd;
-    uint64_t size = put->upload->size;
-    int code = dataset_file_sniff(fd, size, &put->record.format, err);
+    struct dataset_file file = {.fd = put->upload->fd, .size = put->upload->size};
+    int code = dataset_file_sniff(file.fd, file.size, &file.format, err);
+    put->record.format = file.format;
     if (!code)
         code = check_declared(put, err);
     if (!code)
-        code =
-            dataset_file_describe(fd, size, put->record.format, &schema, put->record.sha256, err);
+        code = dataset_file_describe(&file, &schema, put->record.sha256, err);
     if (!code)
         code = keep_schema(put, &schema, err);
     schema_release(&schema);
-    put->record.bytes = size;
+    put->record.bytes = file.size;
     return code;
 }
 

@@ -13,8 +13,7 @@ enum { PIECE = 256 * 1024 }; /* bytes read at once */
 
 /* One pass over a file. */
 struct scan {
-    int fd;
-    uint64_t size;
+    const struct dataset_file *file;
     csv_row_fn row;
     void *context;
     struct hash *hash;    /* NULL: not wanted */
@@ -23,7 +22,7 @@ struct scan {
 
 static size_t piece_size(const struct scan *scan, uint64_t offset)
 {
-    uint64_t left = scan->size - offset;
+    uint64_t left = scan->file->size - offset;
     return left < PIECE ? (size_t)left : PIECE;
 }
 
@@ -56,9 +55,9 @@ static int scan_csv(struct scan *scan, struct err *err)
     if (csv_reader_new(&reader, scan->row, scan->context))
         return no_memory(err);
     int code = 0;
-    for (uint64_t offset = 0; !code && offset < scan->size;) {
+    for (uint64_t offset = 0; !code && offset < scan->file->size;) {
         size_t count = piece_size(scan, offset);
-        code = files_read(scan->fd, offset, scan->piece, count, err);
+        code = files_read(scan->file->fd, offset, scan->piece, count, err);
         if (!code && scan->hash)
             hash_add(scan->hash, scan->piece, count);
         if (!code)
@@ -108,11 +107,12 @@ static int array_row_init(struct array_row *row, const struct npy_header *header
     return no_memory(err);
 }
 
+/* An integer past 2^53 is already rounded to a double, and past 2^63 it is no int64_t. */
 static size_t write_item(char *out, enum npy_type type, double value)
 {
     if (type == NPY_F4)
         return number_write_float(out, (float)value);
-    if (type == NPY_F8)
+    if (type == NPY_F8 || fabs(value) >= 0x1p63)
         return number_write_double(out, value);
     return number_write_integer(out, (int64_t)value);
 }
@@ -150,8 +150,8 @@ static int scan_rows(const struct scan *scan, struct array_row *row, struct err 
     for (uint64_t first = 0; !code && first < rows; first += step) {
         uint64_t count = rows - first < step ? rows - first : step;
         size_t bytes = (size_t)count * row_size;
-        code = files_read(scan->fd, row->header.header_size + first * row_size, scan->piece, bytes,
-                          err);
+        code = files_read(scan->file->fd, row->header.header_size + first * row_size, scan->piece,
+                          bytes, err);
         if (!code && scan->hash)
             hash_add(scan->hash, scan->piece, bytes);
         for (uint64_t i = 0; !code && i < count; i++)
@@ -165,9 +165,9 @@ static int scan_npy(struct scan *scan, struct err *err)
     struct npy_header header;
     struct array_row row;
     size_t count = piece_size(scan, 0);
-    int code = files_read(scan->fd, 0, scan->piece, count, err);
+    int code = files_read(scan->file->fd, 0, scan->piece, count, err);
     if (!code)
-        code = npy_read_header(&header, scan->piece, count, scan->size, err);
+        code = npy_read_header(&header, scan->piece, count, scan->file->size, err);
     if (!code && scan->hash)
         hash_add(scan->hash, scan->piece, header.header_size);
     if (!code)
@@ -179,26 +179,26 @@ static int scan_npy(struct scan *scan, struct err *err)
     return code;
 }
 
-static int scan_file(struct scan *scan, enum dataset_format format, struct err *err)
+static int scan_file(struct scan *scan, struct err *err)
 {
     scan->piece = mem_alloc(PIECE, 1);
     if (!scan->piece)
         return no_memory(err);
-    int code = format == DATASET_NPY ? scan_npy(scan, err) : scan_csv(scan, err);
+    int code = scan->file->format == DATASET_NPY ? scan_npy(scan, err) : scan_csv(scan, err);
     mem_free(scan->piece);
     return code;
 }
 
-int dataset_file_scan(int fd, uint64_t size, enum dataset_format format, csv_row_fn row,
-                      void *context, struct err *err)
+int dataset_file_scan(const struct dataset_file *file, csv_row_fn row, void *context,
+                      struct err *err)
 {
-    struct scan scan = {.fd = fd, .size = size, .row = row, .context = context};
-    return scan_file(&scan, format, err);
+    struct scan scan = {.file = file, .row = row, .context = context};
+    return scan_file(&scan, err);
 }
 
 struct description {
+    const struct dataset_file *file;
     struct infer *infer; /* NULL until the header was read */
-    bool numeric;        /* every column: those of an array are numbers */
 };
 
 /* A table without its header line would lose its first row and have numbers for names. */
@@ -214,26 +214,26 @@ static int check_header(const char *const *cells, const size_t *lengths, size_t 
                    "the first line holds only numbers; it must hold the names of the columns");
 }
 
+/* The columns of an array are numbers, and the user has the last word. */
+static int override_kinds(struct infer *infer, const struct dataset_file *file,
+                          const char *const *names, size_t count, struct err *err)
+{
+    int code = 0;
+    for (size_t i = 0; !code && file->format == DATASET_NPY && i < count; i++)
+        code = infer_override(infer, names[i], COLUMN_NUMERIC, err);
+    for (size_t i = 0; !code && i < file->override_count; i++)
+        code = infer_override(infer, file->overrides[i].name, file->overrides[i].kind, err);
+    return code;
+}
+
+/* cells end with a NUL, as csv.h says. */
 static int begin_table(struct description *description, const char *const *cells,
                        const size_t *lengths, size_t count, struct err *err)
 {
     int code = check_header(cells, lengths, count, err);
-    if (code)
-        return code;
-    char **names = mem_zalloc(count, sizeof *names);
-    bool complete = names != NULL;
-    for (size_t i = 0; complete && i < count; i++) {
-        names[i] = mem_strndup(cells[i], lengths[i]);
-        complete = names[i] != NULL;
-    }
-    code = complete ? infer_new(&description->infer, (const char *const *)names, count, err)
-                    : no_memory(err);
-    for (size_t i = 0; !code && description->numeric && i < count; i++)
-        code = infer_override(description->infer, names[i], COLUMN_NUMERIC, err);
-    for (size_t i = 0; names && i < count; i++)
-        mem_free(names[i]);
-    mem_free(names);
-    return code;
+    if (!code)
+        code = infer_new(&description->infer, cells, count, err);
+    return code ? code : override_kinds(description->infer, description->file, cells, count, err);
 }
 
 static int describe_row(void *context, const char *const *cells, const size_t *lengths,
@@ -245,19 +245,30 @@ static int describe_row(void *context, const char *const *cells, const size_t *l
     return infer_row(description->infer, cells, lengths, line, err);
 }
 
-int dataset_file_describe(int fd, uint64_t size, enum dataset_format format, struct schema *schema,
-                          char *sha256, struct err *err)
+/* Whoever sent floats wants floats, whatever digits they happened to have. */
+static void free_decimals(struct schema *schema)
 {
-    struct description description = {.numeric = format == DATASET_NPY};
+    for (size_t i = 0; i < schema->count; i++) {
+        if (schema->columns[i].kind == COLUMN_NUMERIC)
+            schema->columns[i].decimals = DECIMALS_FREE;
+    }
+}
+
+int dataset_file_describe(const struct dataset_file *file, struct schema *schema, char *sha256,
+                          struct err *err)
+{
+    struct description description = {.file = file};
     struct hash hash;
     struct scan scan = {
-        .fd = fd, .size = size, .row = describe_row, .context = &description, .hash = &hash};
+        .file = file, .row = describe_row, .context = &description, .hash = sha256 ? &hash : NULL};
     hash_init(&hash);
-    int code = scan_file(&scan, format, err);
+    int code = scan_file(&scan, err);
     if (!code)
         code = infer_finish(description.infer, schema, err);
     infer_free(description.infer);
-    if (!code)
+    if (!code && file->format == DATASET_NPY)
+        free_decimals(schema);
+    if (!code && sha256)
         hash_text(&hash, sha256);
     return code;
 }

@@ -14,8 +14,8 @@ struct train_data {
 };
 
 /* Reads the data file of the job directory `dir` twice: once for the schema, once for the rows.
-   0, or ERR_FORMAT (line and column), ERR_INVALID (an override, "/columns/Year"), ERR_TOO_LARGE,
-   ERR_NOT_FOUND, ERR_IO, ERR_NOMEM. */
+   0, or ERR_FORMAT (line and column), ERR_INVALID ("/columns": an override that names none),
+   ERR_TOO_LARGE, ERR_NOT_FOUND, ERR_IO, ERR_NOMEM. */
 int train_data_load(struct train_data *data, int dir, const struct train_request *request,
                     struct err *err);
 void train_data_release(struct train_data *data);

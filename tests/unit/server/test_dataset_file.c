@@ -33,12 +33,12 @@ static void tear_down(void)
 
 static int describe(const void *bytes, size_t size)
 {
-    enum dataset_format format;
+    struct dataset_file file = {.fd = fd, .size = size};
     ck_assert_int_eq(ftruncate(fd, 0), 0);
     ck_assert_int_eq((int)lseek(fd, 0, SEEK_SET), 0);
     ck_assert_int_eq(files_write(fd, bytes, size, NULL), 0);
-    int code = dataset_file_sniff(fd, size, &format, &err);
-    return code ? code : dataset_file_describe(fd, size, format, &schema, sha256, &err);
+    int code = dataset_file_sniff(fd, size, &file.format, &err);
+    return code ? code : dataset_file_describe(&file, &schema, sha256, &err);
 }
 
 static int describe_text(const char *text)
@@ -157,6 +157,72 @@ START_TEST(array_has_numeric_columns_with_exact_statistics)
 }
 END_TEST
 
+/* Rows as text: their line, their cells. */
+struct seen {
+    char text[256];
+    size_t length;
+};
+
+static int note_row(void *context, const char *const *cells, const size_t *lengths, size_t count,
+                    uint64_t line, struct err *unused)
+{
+    struct seen *seen = context;
+    char *text = seen->text + seen->length;
+    size_t room = sizeof seen->text - seen->length;
+    (void)unused;
+    seen->length += (size_t)snprintf(text, room, "%d:", (int)line);
+    for (size_t i = 0; i < count; i++)
+        seen->length +=
+            (size_t)snprintf(seen->text + seen->length, sizeof seen->text - seen->length, "%.*s%c",
+                             (int)lengths[i], cells[i], i + 1 < count ? ',' : ';');
+    return 0;
+}
+
+START_TEST(largest_integers_of_an_array_are_passed_on_as_numbers)
+{
+    static const uint64_t values[] = {UINT64_MAX, 1ull << 63, 7};
+    struct seen seen = {.length = 0};
+    struct buf bytes;
+    buf_init(&bytes, 1 << 16);
+    npy_write_header(&bytes, (uint64_t[]){3}, 1);
+    memcpy(strstr(bytes.data + 10, "<f4"), "<u8", 3);
+    buf_append(&bytes, values, sizeof values);
+    ck_assert_int_eq(describe(bytes.data, bytes.size), 0);
+    ck_assert_double_eq(schema.columns[0].max, 0x1p64);
+    const struct dataset_file file = {.fd = fd, .size = bytes.size, .format = DATASET_NPY};
+    ck_assert_int_eq(dataset_file_scan(&file, note_row, &seen, &err), 0);
+    ck_assert_str_eq(seen.text, "1:x0;2:1.8446744073709552e+19;3:9.223372036854776e+18;4:7;");
+    buf_release(&bytes);
+}
+END_TEST
+
+START_TEST(overrides_say_the_kinds_of_an_array)
+{
+    static const struct column_override labels = {"x1", COLUMN_CATEGORICAL};
+    static const struct column_override unknown = {"y", COLUMN_NUMERIC};
+    static const float values[] = {1, 0, 2.5F, 1, 3, 1};
+    struct buf bytes;
+    make_array(&bytes, (uint64_t[]){3, 2}, 2, values);
+    ck_assert_int_eq(describe(bytes.data, bytes.size), 0);
+    ck_assert_uint_eq(schema.columns[0].decimals, DECIMALS_FREE);
+    schema_release(&schema);
+    struct dataset_file file = {.fd = fd,
+                                .size = bytes.size,
+                                .format = DATASET_NPY,
+                                .overrides = &labels,
+                                .override_count = 1};
+    ck_assert_int_eq(dataset_file_describe(&file, &schema, NULL, &err), 0);
+    ck_assert_int_eq(schema.columns[0].kind, COLUMN_NUMERIC);
+    ck_assert_int_eq(schema.columns[1].kind, COLUMN_CATEGORICAL);
+    ck_assert_str_eq(schema.columns[1].levels[1], "1");
+    schema_release(&schema);
+    file.overrides = &unknown;
+    ck_assert_int_eq(dataset_file_describe(&file, &schema, NULL, &err), ERR_INVALID);
+    ck_assert_str_eq(err.where, "/columns");
+    buf_release(&bytes);
+}
+END_TEST
+
 START_TEST(array_of_rank_one_is_one_column)
 {
     static const float values[] = {1, 2, NAN, 3};
@@ -240,6 +306,8 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, nothing_and_only_a_header_are_refused);
     tcase_add_test(tcase, other_formats_are_refused_by_name);
     tcase_add_test(tcase, array_has_numeric_columns_with_exact_statistics);
+    tcase_add_test(tcase, largest_integers_of_an_array_are_passed_on_as_numbers);
+    tcase_add_test(tcase, overrides_say_the_kinds_of_an_array);
     tcase_add_test(tcase, array_of_rank_one_is_one_column);
     tcase_add_test(tcase, infinite_number_is_named_by_row_and_column);
     tcase_add_test(tcase, arrays_of_other_shapes_are_refused);

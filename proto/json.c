@@ -348,12 +348,11 @@ int json_read_number(struct json value, double min, double max, double *out, str
         *out = number;
         return 0;
     }
-    const char *got = number_text(number).text;
     if (!isfinite(max))
         return err_set(err, ERR_INVALID, value.pointer, "must be at least %s, got %s",
-                       number_text(min).text, got);
+                       number_text(min).text, number_text(number).text);
     return err_set(err, ERR_INVALID, value.pointer, "must be between %s and %s, got %s",
-                   number_text(min).text, number_text(max).text, got);
+                   number_text(min).text, number_text(max).text, number_text(number).text);
 }
 
 int json_read_boolean(struct json value, bool *out, struct err *err)

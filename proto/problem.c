@@ -9,9 +9,9 @@ static const int problem_statuses[ERR_CODE_COUNT] = {
     [ERR_FORMAT] = 422,         [ERR_NOT_FOUND] = 404,    [ERR_METHOD] = 405,
     [ERR_NOT_ACCEPTABLE] = 406, [ERR_UNSUPPORTED] = 415,  [ERR_TOO_LARGE] = 413,
     [ERR_CONFLICT] = 409,       [ERR_OVERLOADED] = 429,   [ERR_UNAVAILABLE] = 503,
-    [ERR_DEADLINE] = 504,       [ERR_CANCELLED] = 409,    [ERR_NON_FINITE] = 500,
-    [ERR_NO_SPACE] = 507,       [ERR_IO] = 500,           [ERR_NOMEM] = 503,
-    [ERR_INTERNAL] = 500,       [ERR_MALFORMED] = 400,
+    [ERR_CANCELLED] = 409,      [ERR_NON_FINITE] = 500,   [ERR_NO_SPACE] = 507,
+    [ERR_IO] = 500,             [ERR_NOMEM] = 503,        [ERR_INTERNAL] = 500,
+    [ERR_MALFORMED] = 400,
 };
 
 int problem_status(enum err_code code)

@@ -92,13 +92,3 @@ int buf_printf(struct buf *buf, const char *format, ...)
     buf->size += (size_t)length;
     return 0;
 }
-
-void buf_consume(struct buf *buf, size_t size)
-{
-    if (size >= buf->size) {
-        buf->size = 0;
-        return;
-    }
-    memmove(buf->data, buf->data + size, buf->size - size);
-    buf->size -= size;
-}

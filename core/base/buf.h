@@ -26,7 +26,5 @@ int buf_char(struct buf *buf, char c);
 int buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Room for `size` more bytes at data + size, or NULL; advance `size` by hand afterwards. */
 char *buf_reserve(struct buf *buf, size_t size);
-/* Removes the first `size` bytes (at most all). */
-void buf_consume(struct buf *buf, size_t size);
 
 #endif

@@ -16,7 +16,6 @@
     X(CONFLICT, "conflict", "The state of the resource does not allow this")                       \
     X(OVERLOADED, "overloaded", "The daemon has as much work as it accepts")                       \
     X(UNAVAILABLE, "unavailable", "The daemon cannot serve this now")                              \
-    X(DEADLINE, "deadline-exceeded", "The request took longer than its deadline")                  \
     X(CANCELLED, "cancelled", "The work was cancelled")                                            \
     X(NON_FINITE, "non-finite", "The computation left the finite numbers")                         \
     X(NO_SPACE, "no-space", "The disk is full")                                                    \

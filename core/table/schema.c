@@ -46,50 +46,6 @@ void schema_release(struct schema *schema)
     *schema = (struct schema){0};
 }
 
-static int column_copy_levels(struct column *out, const struct column *in)
-{
-    out->levels = mem_zalloc(in->level_count, sizeof *out->levels);
-    out->level_rows = mem_alloc(in->level_count, sizeof *out->level_rows);
-    if (!out->levels || !out->level_rows)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < in->level_count; i++) {
-        out->level_rows[i] = in->level_rows[i];
-        out->levels[i] = mem_strdup(in->levels[i]);
-        if (!out->levels[i])
-            return ERR_NOMEM;
-    }
-    return 0;
-}
-
-/* On failure *out holds what was copied, for column_release. */
-static int column_copy(struct column *out, const struct column *in)
-{
-    *out = *in;
-    out->levels = NULL;
-    out->level_rows = NULL;
-    out->name = mem_strdup(in->name);
-    if (!out->name)
-        return ERR_NOMEM;
-    return in->level_count ? column_copy_levels(out, in) : 0;
-}
-
-int schema_copy(struct schema *out, const struct schema *in)
-{
-    struct schema copy = {.rows = in->rows};
-    copy.columns = mem_zalloc(in->count, sizeof *copy.columns);
-    if (!copy.columns)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < in->count; i++) {
-        copy.count = i + 1;
-        if (column_copy(&copy.columns[i], &in->columns[i])) {
-            schema_release(&copy);
-            return ERR_NOMEM;
-        }
-    }
-    *out = copy;
-    return 0;
-}
-
 size_t column_width(const struct column *column)
 {
     return column->kind == COLUMN_CATEGORICAL ? column->level_count : 1;

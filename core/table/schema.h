@@ -41,8 +41,6 @@ struct schema {
 };
 
 void schema_release(struct schema *schema);
-/* Deep copy. 0 or ERR_NOMEM. */
-int schema_copy(struct schema *out, const struct schema *in);
 /* Floats of one encoded row: 1 a number, level_count a category. */
 size_t schema_width(const struct schema *schema);
 size_t column_width(const struct column *column);

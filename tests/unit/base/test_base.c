@@ -30,8 +30,7 @@ START_TEST(buffer_stops_at_its_limit_and_stays_failed)
     ck_assert_uint_eq(buf.size, 8);
     buf_clear(&buf);
     ck_assert_int_eq(buf_printf(&buf, "%d", 1234567890), 0);
-    buf_consume(&buf, 4);
-    ck_assert_mem_eq(buf.data, "567890", 6);
+    ck_assert_mem_eq(buf.data, "1234567890", 10);
     buf_release(&buf);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include "proto/json_write.h"
 
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 enum { KIND_TEXT = 32 };
@@ -11,12 +12,18 @@ enum { KIND_TEXT = 32 };
 
 /* Writing. */
 
+static void write_known(struct json_writer *w, const char *key, double value)
+{
+    if (isfinite(value))
+        json_write_number(w, key, value);
+}
+
 static void write_numbers(struct json_writer *w, const struct column *column)
 {
     json_write_number(w, "mean", column->mean);
     json_write_number(w, "std", column->std);
-    json_write_number(w, "min", column->min);
-    json_write_number(w, "max", column->max);
+    write_known(w, "min", column->min);
+    write_known(w, "max", column->max);
     if (column->decimals <= DECIMALS_MAX)
         json_write_unsigned(w, "decimals", column->decimals);
 }
@@ -69,8 +76,10 @@ static int read_count(struct json value, uint64_t *out, struct err *err)
     return code;
 }
 
+/* NaN where nothing is said. */
 static int read_optional_number(struct json value, double *out, struct err *err)
 {
+    *out = (double)NAN;
     return json_present(value) ? json_read_number(value, -DBL_MAX, DBL_MAX, out, err) : 0;
 }
 

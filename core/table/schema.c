@@ -2,6 +2,7 @@
 
 #include "core/base/mem.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,8 +78,12 @@ int schema_plain(struct schema *schema, size_t dim)
         char name[32];
         snprintf(name, sizeof name, "x%zu", i);
         plain.count = i + 1;
-        plain.columns[i] = (struct column){
-            .name = mem_strdup(name), .kind = COLUMN_NUMERIC, .std = 1, .decimals = DECIMALS_FREE};
+        plain.columns[i] = (struct column){.name = mem_strdup(name),
+                                           .kind = COLUMN_NUMERIC,
+                                           .std = 1,
+                                           .min = (double)NAN,
+                                           .max = (double)NAN,
+                                           .decimals = DECIMALS_FREE};
         if (!plain.columns[i].name) {
             schema_release(&plain);
             return ERR_NOMEM;

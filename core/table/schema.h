@@ -22,14 +22,14 @@ enum { DECIMALS_MAX = 15, DECIMALS_FREE = 16 };
 struct column {
     char *name; /* owned, UTF-8 */
     enum column_kind kind;
-    uint64_t present; /* cells with a value */
-    uint64_t missing; /* cells without one: see cell_missing */
-    double mean, std; /* of numeric and integer columns, over all rows (population); std = 1 where
-                         the column is constant */
-    double min, max;
-    unsigned decimals;    /* most digits behind the point that were seen (0..15): samples keep them;
-                             DECIMALS_FREE where a cell had an exponent or more digits */
-    char **levels;        /* [level_count] owned, exact text, in order of first appearance */
+    uint64_t present;  /* cells with a value */
+    uint64_t missing;  /* cells without one: see cell_missing */
+    double mean, std;  /* of numeric and integer columns, over all rows (population); std = 1 where
+                          the column is constant */
+    double min, max;   /* NaN where a checkpoint does not say them */
+    unsigned decimals; /* most digits behind the point that were seen (0..15): samples keep them;
+                          DECIMALS_FREE where a cell had an exponent or more digits */
+    char **levels;     /* [level_count] owned, exact text, in order of first appearance */
     uint64_t *level_rows; /* [level_count] owned, rows with that level */
     size_t level_count;   /* of categorical columns */
 };

@@ -1,5 +1,6 @@
 #include "core/base/mem.h"
 #include "core/net/weights.h"
+#include "core/table/encode.h"
 #include "proto/json.h"
 #include "proto/model_codec.h"
 #include "proto/safetensors.h"
@@ -206,6 +207,29 @@ START_TEST(a_schema_survives_the_trip)
 }
 END_TEST
 
+START_TEST(a_column_without_a_range_is_not_taken_for_a_constant)
+{
+    static const char text[] = "[{\"name\":\"a\",\"kind\":\"numeric\",\"present\":9,\"missing\":0,"
+                               "\"mean\":0,\"std\":2}]";
+    const float in = 1.5f;
+    struct schema schema;
+    struct json_doc *doc;
+    struct cell cell;
+    struct buf out;
+    ck_assert_int_eq(json_parse(&doc, text, sizeof text - 1, sizeof text, &err), 0);
+    ck_assert_int_eq(schema_read(&schema, json_root(doc), &err), 0);
+    decode_row(&cell, &schema, &in);
+    ck_assert(cell.number == 3);
+    buf_init(&out, 4096);
+    schema_write(&out, &schema);
+    buf_char(&out, '\0');
+    ck_assert_str_eq(out.data, text);
+    json_free(doc);
+    schema_release(&schema);
+    buf_release(&out);
+}
+END_TEST
+
 int main(void)
 {
     json_start();
@@ -222,6 +246,7 @@ int main(void)
     tcase_add_test(tests, a_file_that_is_cut_is_refused);
     tcase_add_test(tests, every_failed_allocation_is_reported);
     tcase_add_test(tests, a_schema_survives_the_trip);
+    tcase_add_test(tests, a_column_without_a_range_is_not_taken_for_a_constant);
     suite_add_tcase(suite, tests);
     return unit_run(suite);
 }

@@ -54,23 +54,26 @@ static double error_of(struct field field, const struct tableau *tableau, double
     return sqrt(sum / (64.0 * (double)field.dim));
 }
 
-static void check_slope(struct field field, const char *method, double order, size_t steps,
-                        double t1)
+static void check_slope(struct field field, const struct tableau *tableau, double order,
+                        size_t steps, double t1)
 {
-    const struct tableau *tableau = tableau_find(method);
     double coarse = error_of(field, tableau, t1, steps);
     double fine = error_of(field, tableau, t1, 2 * steps);
     double slope = log2(coarse / fine);
-    ck_assert_msg(fabs(slope - order) < 0.1, "%s: slope %g instead of %g (errors %g, %g)", method,
-                  slope, order, coarse, fine);
+    ck_assert_msg(fabs(slope - order) < 0.1, "%s: slope %g instead of %g (errors %g, %g)",
+                  tableau->name, slope, order, coarse, fine);
 }
+
+/* Steps, by order, where the error is far above rounding and the next term far below the first. */
+enum { ORDERS = 5 };
 
 START_TEST(every_method_converges_with_its_order)
 {
-    check_slope(riccati_field(), "euler", 1.0, 128, 1.0);
-    check_slope(riccati_field(), "midpoint", 2.0, 64, 1.0);
-    check_slope(riccati_field(), "heun", 2.0, 64, 1.0);
-    check_slope(riccati_field(), "rk4", 4.0, 8, 1.0);
+    static const size_t steps[ORDERS] = {0, 128, 64, 24, 8};
+    for (size_t i = 0; tableau_at(i); i++) {
+        const struct tableau *tableau = tableau_at(i);
+        check_slope(riccati_field(), tableau, tableau->order, steps[tableau->order], 1.0);
+    }
 }
 END_TEST
 
@@ -79,10 +82,12 @@ END_TEST
 START_TEST(every_method_converges_on_the_gaussian_field)
 {
     static const struct gauss narrow = {{0.7, 0.7, 0.7}, {0.1, 0.1, 0.1}};
-    check_slope(gauss_field(&narrow), "euler", 1.0, 64, 0.9);
-    check_slope(gauss_field(&narrow), "midpoint", 3.0, 24, 0.9);
-    check_slope(gauss_field(&narrow), "heun", 2.0, 32, 0.9);
-    check_slope(gauss_field(&narrow), "rk4", 4.0, 12, 0.9);
+    static const size_t steps[ORDERS] = {0, 64, 32, 24, 12};
+    for (size_t i = 0; tableau_at(i); i++) {
+        const struct tableau *tableau = tableau_at(i);
+        int order = strcmp(tableau->name, "midpoint") == 0 ? 3 : tableau->order;
+        check_slope(gauss_field(&narrow), tableau, order, steps[order], 0.9);
+    }
 }
 END_TEST
 

@@ -33,6 +33,14 @@ static const struct tableau tableau_table[] = {
         .b = {1.0f / 6, 1.0f / 3, 1.0f / 3, 1.0f / 6},
         .c = {0, 0.5, 0.5, 1},
     },
+    {
+        .name = "rk4_38", /* Kutta's 3/8 rule: torchdiffeq's "rk4" */
+        .order = 4,
+        .stages = 4,
+        .a = {{0}, {1.0f / 3}, {-1.0f / 3, 1}, {1, -1, 1}},
+        .b = {0.125f, 0.375f, 0.375f, 0.125f},
+        .c = {0, 1.0 / 3, 2.0 / 3, 1},
+    },
 };
 
 enum { TABLEAU_COUNT = sizeof tableau_table / sizeof tableau_table[0] };

@@ -8,7 +8,7 @@
 enum { TABLEAU_STAGES = 4 };
 
 struct tableau {
-    const char *name; /* "euler", "midpoint", "heun", "rk4" */
+    const char *name; /* as requests give it: "euler" */
     int order;
     size_t stages;                           /* field evaluations a step */
     float a[TABLEAU_STAGES][TABLEAU_STAGES]; /* strictly lower triangular */

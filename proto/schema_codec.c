@@ -123,7 +123,7 @@ static int read_level(struct column *column, struct json value, struct err *err)
     const char *text;
     int code = json_object_check(value, known, err);
     if (!code)
-        code = json_read_text(name, LIMIT_CSV_FIELD, &text, err);
+        code = json_read_text(name, LIMIT_LEVEL, &text, err);
     if (!code)
         code = read_count(json_get(value, "rows"), &column->level_rows[column->level_count], err);
     if (code)

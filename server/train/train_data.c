@@ -1,6 +1,8 @@
 #include "server/train/train_data.h"
 
 #include "core/base/mem.h"
+#include "proto/json_write.h"
+#include "proto/model_codec.h"
 #include "server/store/dataset_file.h"
 #include "server/train/job_dir.h"
 
@@ -9,6 +11,31 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* What a checkpoint says beside its columns: tensors, time, training record. */
+enum { HEADER_REST = 64 * 1024 };
+
+/* A trained model carries its columns in the header of its file: better said now than at the end.
+   There they are JSON within a JSON text, with its quotes escaped. */
+static int check_description(const struct schema *schema, struct err *err)
+{
+    struct buf columns, text;
+    buf_init(&columns, LIMIT_HEADER_BYTES - HEADER_REST);
+    buf_init(&text, LIMIT_HEADER_BYTES - HEADER_REST);
+    struct json_writer w = json_writer(&text);
+    schema_write(&columns, schema);
+    if (!columns.failed)
+        json_write_string_n(&w, NULL, columns.data, columns.size);
+    int code = columns.failed ? columns.failed : text.failed;
+    buf_release(&columns);
+    buf_release(&text);
+    if (!code)
+        return 0;
+    return err_set(err, (enum err_code)code, "",
+                   "the names and levels of the columns do not fit into a checkpoint, which has "
+                   "%d KiB for them; shorten or group the levels",
+                   (int)(LIMIT_HEADER_BYTES - HEADER_REST) / 1024);
+}
 
 /* Room for every row of the schema; train_data.count of them are filled in later. */
 static int make_room(struct train_data *data, struct err *err)
@@ -73,6 +100,8 @@ static int load(struct train_data *data, const struct dataset_file *file,
 {
     struct encoding encoding = {.data = data, .missing = missing};
     int code = dataset_file_describe(file, &data->schema, NULL, err);
+    if (!code)
+        code = check_description(&data->schema, err);
     if (!code)
         code = make_room(data, err);
     if (!code)

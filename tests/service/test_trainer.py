@@ -237,6 +237,15 @@ class TrainerTest(unittest.TestCase):
         problem = self.failed(self.job(10, data="a,b\n1,\n,2\n"))
         self.assertIn("impute", problem["detail"])
 
+    def test_levels_that_fit_into_no_checkpoint_are_refused_before_training(self):
+        names = [f"{column}-{level}".ljust(250, "x") for column in range(8)
+                 for level in range(500)]
+        lines = [",".join(names[level::500]) for level in range(500)]
+        started = time.monotonic()
+        problem = self.failed(self.job(10**7, data="\n".join(["a,b,c,d,e,f,g,h", *lines]) + "\n"))
+        self.assertIn("levels of the columns do not fit into a checkpoint", problem["detail"])
+        self.assertLess(time.monotonic() - started, 60)
+
     def test_a_folder_without_a_request_fails(self):
         job = self.job(10)
         (job.folder / "request.json").unlink()

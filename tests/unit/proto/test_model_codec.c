@@ -230,6 +230,31 @@ START_TEST(a_column_without_a_range_is_not_taken_for_a_constant)
 }
 END_TEST
 
+START_TEST(a_level_is_no_longer_than_in_a_table)
+{
+    struct buf text;
+    struct schema schema;
+    for (size_t length = LIMIT_LEVEL; length <= LIMIT_LEVEL + 1; length++) {
+        struct json_doc *doc;
+        buf_init(&text, 4096);
+        buf_text(&text, "[{\"name\":\"a\",\"kind\":\"categorical\",\"levels\":[{\"value\":\"");
+        for (size_t i = 0; i < length; i++)
+            buf_char(&text, 'x');
+        buf_text(&text, "\"}]}]");
+        err = (struct err){0};
+        ck_assert_int_eq(json_parse(&doc, text.data, text.size, text.size, &err), 0);
+        int code = schema_read(&schema, json_root(doc), &err);
+        ck_assert_int_eq(code, length > LIMIT_LEVEL ? ERR_INVALID : 0);
+        if (code)
+            assert_error(ERR_INVALID, "/0/levels/0/value", "at most 256 bytes");
+        else
+            schema_release(&schema);
+        json_free(doc);
+        buf_release(&text);
+    }
+}
+END_TEST
+
 int main(void)
 {
     json_start();
@@ -247,6 +272,7 @@ int main(void)
     tcase_add_test(tests, every_failed_allocation_is_reported);
     tcase_add_test(tests, a_schema_survives_the_trip);
     tcase_add_test(tests, a_column_without_a_range_is_not_taken_for_a_constant);
+    tcase_add_test(tests, a_level_is_no_longer_than_in_a_table);
     suite_add_tcase(suite, tests);
     return unit_run(suite);
 }

@@ -14,7 +14,7 @@ struct evaluate_tile {
 
 static int evaluate_tile_init(struct evaluate_tile *tile, struct field field)
 {
-    size_t padded = (field.dim + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
+    size_t padded = simd_whole_outputs(field.dim);
     size_t scratch = field.scratch(field.self, EVALUATE_LANES);
     size_t bytes = arena_bytes(field.dim * EVALUATE_LANES, sizeof(float)) +
                    arena_bytes(padded * EVALUATE_LANES, sizeof(float)) +
@@ -38,7 +38,7 @@ int evaluate_field(float *v, struct field field, const struct simd_kernels *kern
         return code;
     for (size_t first = 0; first < count; first += EVALUATE_LANES) {
         size_t rows = count - first < EVALUATE_LANES ? count - first : EVALUATE_LANES;
-        size_t lanes = (rows + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES;
+        size_t lanes = simd_whole_lanes(rows);
         for (size_t r = 0; r < rows; r++) {
             tile.t[r] = t[first + r];
             for (size_t d = 0; d < field.dim; d++)

@@ -5,11 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-static size_t tile_padded(size_t dim)
-{
-    return (dim + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
-}
-
 /* Takes the arrays from the arena, or only adds up their bytes when there is none yet. */
 static void *tile_take(struct tile *tile, size_t *bytes, size_t count, size_t size)
 {
@@ -27,7 +22,7 @@ static size_t tile_carve(struct tile *tile)
     tile->x = tile_take(tile, &bytes, state, sizeof(float));
     tile->stage = tile_take(tile, &bytes, state, sizeof(float));
     for (size_t s = 0; s < tile->tableau->stages; s++)
-        tile->k[s] = tile_take(tile, &bytes, tile_padded(dim) * stride, sizeof(float));
+        tile->k[s] = tile_take(tile, &bytes, simd_whole_outputs(dim) * stride, sizeof(float));
     tile->h = tile_take(tile, &bytes, stride, sizeof(float));
     tile->t = tile_take(tile, &bytes, stride, sizeof(float));
     tile->scratch =
@@ -103,7 +98,7 @@ static size_t tile_lanes(const struct tile *tile)
     size_t lanes = tile->active ? tile->stride : 0;
     while (lanes && !tile->lanes[lanes - 1].grid)
         lanes--;
-    return (lanes + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES;
+    return simd_whole_lanes(lanes);
 }
 
 static bool tile_moves(const struct lane *lane)

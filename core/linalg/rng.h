@@ -33,9 +33,9 @@ void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 /* out[j] = standard normal for dimension first + j of `row`, j < n. first must be a multiple of 4.
  */
 void rng_normal(struct rng_key key, uint64_t row, size_t first, float *out, size_t n);
-/* Uniform in (0, 1), 24 bits. */
+/* Uniform over the midpoints (k + 1/2) 2^-23 of (0, 1): never 0 or 1. */
 void rng_uniform(struct rng_key key, uint64_t row, size_t first, float *out, size_t n);
-/* Uniform in 0 .. bound - 1 (bound >= 1), unbiased to 2^-32 relative. */
+/* Uniform in 0 .. bound - 1 (bound >= 1), with a bias below bound 2^-64. */
 uint64_t rng_below(struct rng_key key, uint64_t row, uint64_t bound);
 
 /* Elementary functions in double arithmetic with the same bits everywhere, where libm's may differ:

@@ -60,17 +60,11 @@ const char *simd_variant(size_t i)
     return i < SIMD_VARIANTS ? simd_variants[i].kernels->name : NULL;
 }
 
-/* Outputs rounded up to whole packed blocks. */
-static size_t simd_padded(size_t out)
-{
-    return (out + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
-}
-
 int simd_layer_init(struct simd_layer *layer, const float *weight, const float *bias, size_t in,
                     size_t out)
 {
     check(in > 0 && out > 0 && out <= SIZE_MAX - SIMD_OUTPUTS);
-    size_t padded = simd_padded(out);
+    size_t padded = simd_whole_outputs(out);
     size_t count;
     *layer = (struct simd_layer){.in = in, .out = out};
     if (!mem_size_mul(padded, in, &count))

@@ -16,6 +16,17 @@ enum {
     SIMD_OUTPUTS = 4, /* outputs of one packed block */
 };
 
+/* A number of lanes, or of outputs, rounded up to whole blocks. */
+static inline size_t simd_whole_lanes(size_t lanes)
+{
+    return (lanes + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES;
+}
+
+static inline size_t simd_whole_outputs(size_t outputs)
+{
+    return (outputs + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
+}
+
 /* Where lanes stand. */
 struct simd_shape {
     size_t stride; /* lanes a row of the tile holds; a multiple of SIMD_LANES */

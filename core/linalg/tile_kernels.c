@@ -67,7 +67,7 @@ VEC_INLINE void layer_block(const struct pass *pass, size_t block, size_t lane, 
 VEC_INLINE void layer_lanes(const struct pass *pass, size_t lane, size_t blocks, size_t vectors,
                             enum activation activation)
 {
-    size_t count = (pass->layer->out + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS;
+    size_t count = simd_whole_outputs(pass->layer->out) / SIMD_OUTPUTS;
     size_t block = 0;
     for (; block + blocks <= count; block += blocks)
         layer_block(pass, block, lane, blocks, vectors, activation);

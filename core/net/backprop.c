@@ -14,15 +14,10 @@ struct cache_map {
     size_t total;
 };
 
-static size_t cache_padded(size_t count)
-{
-    return (count + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES;
-}
-
 static size_t cache_take(struct cache_map *map, size_t rows, size_t cols)
 {
     size_t at = map->total;
-    map->total += cache_padded(rows * cols);
+    map->total += simd_whole_lanes(rows * cols);
     return at;
 }
 
@@ -101,7 +96,7 @@ void backprop_forward(float *out, float *cache, const struct net_spec *spec, con
         float *z = cache + map.slope[i];
         layer_forward(z, cache + map.in[i], spec, params, i, rows);
         kernels->activate(cache + map.in[i + 1], z, spec->activation,
-                          cache_padded(rows * net_spec_out(spec, i)));
+                          simd_whole_lanes(rows * net_spec_out(spec, i)));
     }
     layer_forward(out, cache + map.in[last], spec, params, last, rows);
 }

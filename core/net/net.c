@@ -74,7 +74,7 @@ static size_t net_rows(const struct net_spec *spec)
         size_t out = net_spec_out(spec, i);
         rows = out > rows ? out : rows;
     }
-    return (rows + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
+    return simd_whole_outputs(rows);
 }
 
 size_t net_scratch(const struct net_spec *spec, size_t stride)

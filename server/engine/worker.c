@@ -228,8 +228,7 @@ static void worker_claim(struct worker *worker, const void *method, bool yield)
     if (engine->idle > 0) {
         size_t sharers = engine->idle + 1;
         size_t ready = sched_ready_rows(queue, sharers * WORKER_LANES);
-        size_t share = (ready + sharers - 1) / sharers;
-        share = (share + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES;
+        size_t share = simd_whole_lanes((ready + sharers - 1) / sharers);
         room = share < room ? share : room;
     }
     worker->claim_count = sched_take(queue, room, worker->claims, WORKER_CLAIMS);

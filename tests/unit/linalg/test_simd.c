@@ -40,11 +40,6 @@ static float *random_array(size_t count, float scale)
     return array;
 }
 
-static size_t padded(size_t out)
-{
-    return (out + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
-}
-
 START_TEST(the_widest_variant_is_selected_and_passes_its_test)
 {
     ck_assert_ptr_eq(simd_select(NULL), runnable[0]);
@@ -102,7 +97,7 @@ static struct layer_case layer_case_new(size_t in, size_t out, size_t stride)
     one.weight = random_array(in * out, 2 / sqrtf((float)in));
     one.bias = random_array(out, 1);
     one.in = random_array(in * stride, 2);
-    one.out = random_array(padded(out) * stride, 1);
+    one.out = random_array(simd_whole_outputs(out) * stride, 1);
     ck_assert_int_eq(simd_layer_init(&one.layer, one.weight, one.bias, in, out), 0);
     return one;
 }
@@ -150,13 +145,13 @@ START_TEST(all_variants_give_the_same_bits)
     for (size_t s = 0; s < sizeof layer_shapes / sizeof layer_shapes[0]; s++) {
         size_t in = layer_shapes[s][0], out = layer_shapes[s][1], lanes = layer_shapes[s][2];
         struct layer_case one = layer_case_new(in, out, lanes);
-        float *first = random_array(padded(out) * lanes, 1);
+        float *first = random_array(simd_whole_outputs(out) * lanes, 1);
         for (int a = 0; a < ACTIVATION_COUNT; a++) {
             struct simd_shape shape = {lanes, lanes};
             runnable[0]->layer(first, one.in, &one.layer, (enum activation)a, shape);
             for (size_t v = 1; v < runnable_count; v++) {
                 runnable[v]->layer(one.out, one.in, &one.layer, (enum activation)a, shape);
-                ck_assert_mem_eq(one.out, first, padded(out) * lanes * sizeof *first);
+                ck_assert_mem_eq(one.out, first, simd_whole_outputs(out) * lanes * sizeof *first);
             }
         }
         mem_free(first);

@@ -23,8 +23,6 @@
 #undef json_is_object
 #undef json_is_string
 
-#define JSON_SEED_NUMBER_MAX ((INT64_C(1) << 53) - 1)
-
 struct json_doc {
     json_t *root; /* in the region */
     struct json_region region;

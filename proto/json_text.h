@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The largest seed that is a number: what every client's double holds exactly. */
+#define JSON_SEED_NUMBER_MAX ((INT64_C(1) << 53) - 1)
+
 enum { JSON_TEXT_PLACE = 64 }; /* room for "line 2, column 7" */
 
 /* Nothing but JSON's white space. */

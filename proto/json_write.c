@@ -1,12 +1,10 @@
 #include "proto/json_write.h"
 
 #include "core/base/number.h"
+#include "proto/json_text.h"
 
 #include <math.h>
 #include <string.h>
-
-#define JSON_SEED_NUMBER_MAX                                                                       \
-    ((UINT64_C(1) << 53) - 1) /* what every client's double holds exactly */
 
 struct json_writer json_writer(struct buf *out)
 {
@@ -215,7 +213,7 @@ void json_write_raw(struct json_writer *w, const char *key, const char *json, si
 
 void json_write_seed(struct json_writer *w, const char *key, uint64_t seed)
 {
-    if (seed <= JSON_SEED_NUMBER_MAX) {
+    if (seed <= (uint64_t)JSON_SEED_NUMBER_MAX) {
         json_write_unsigned(w, key, seed);
         return;
     }

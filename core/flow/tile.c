@@ -177,7 +177,11 @@ static void tile_arrive(struct tile *tile, size_t lanes)
 
 void tile_step(struct tile *tile)
 {
-    const struct simd_shape shape = {.stride = tile->stride, .lanes = tile_lanes(tile)};
+    const struct simd_shape shape = {
+        .stride = tile->stride,
+        .lanes = tile_lanes(tile),
+        .team = tile->team,
+    };
     if (!tile_set_steps(tile, shape.lanes))
         return;
     tile_evaluate(tile, shape);

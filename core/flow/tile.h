@@ -36,6 +36,7 @@ struct tile {
     struct field field;
     const struct tableau *tableau;
     const struct simd_kernels *kernels;
+    struct simd_team *team;   /* borrowed, set by the owner; NULL: this thread computes alone */
     size_t stride;            /* lanes, a multiple of SIMD_LANES */
     size_t active;            /* lanes in use */
     struct lane *lanes;       /* [stride] */

@@ -115,7 +115,7 @@ struct simd_test {
 static bool simd_test_layer(const struct simd_kernels *kernels, struct simd_test *test,
                             const struct simd_layer *layer, enum activation activation)
 {
-    struct simd_shape shape = {PROBE_LANES, PROBE_LANES};
+    struct simd_shape shape = {.stride = PROBE_LANES, .lanes = PROBE_LANES};
     kernels->layer(test->out, test->in, layer, activation, shape);
     for (size_t o = 0; o < PROBE_OUT; o++) {
         for (size_t lane = 0; lane < PROBE_LANES; lane++) {
@@ -136,7 +136,7 @@ static bool simd_test_combine(const struct simd_kernels *kernels, struct simd_te
     const float *k[] = {test->in + PROBE_LANES, test->in, test->in + 2 * PROBE_LANES};
     const float c[] = {0.25f, 0, -0.5f};
     kernels->combine(test->out, test->in, h, c, k, 3, 1,
-                     (struct simd_shape){PROBE_LANES, PROBE_LANES});
+                     (struct simd_shape){.stride = PROBE_LANES, .lanes = PROBE_LANES});
     for (size_t i = 0; i < PROBE_LANES; i++) {
         double sum = 0.25 * k[0][i] - 0.5 * k[2][i];
         if (!simd_near(test->out[i], test->in[i] + h[i] * sum))

@@ -27,10 +27,20 @@ static inline size_t simd_whole_outputs(size_t outputs)
     return (outputs + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
 }
 
+/* Threads that compute together with the caller while one call lasts. */
+struct simd_team {
+    size_t members; /* the caller included, >= 1 */
+    /* Calls part(work, i, members) once for each i < members, each on a thread of its own, and
+       returns when all have returned. */
+    void (*share)(struct simd_team *team, void (*part)(void *work, size_t i, size_t members),
+                  void *work);
+};
+
 /* Where lanes stand. */
 struct simd_shape {
-    size_t stride; /* lanes a row of the tile holds; a multiple of SIMD_LANES */
-    size_t lanes;  /* lanes to compute, a multiple of SIMD_LANES, <= stride */
+    size_t stride;          /* lanes a row of the tile holds; a multiple of SIMD_LANES */
+    size_t lanes;           /* lanes to compute, a multiple of SIMD_LANES, <= stride */
+    struct simd_team *team; /* borrowed, helps where a few rows meet a wide layer; NULL: nobody */
 };
 
 /* A linear layer packed once at load: weights[o / 4][i][o % 4], short blocks padded with zeros. */

@@ -31,7 +31,7 @@ static void compute(const struct problem *p)
 {
     if (p->kernels)
         p->kernels->layer(p->y, p->x, &p->layer, p->activation,
-                          (struct simd_shape){p->lanes, p->lanes});
+                          (struct simd_shape){.stride = p->lanes, .lanes = p->lanes});
     else
         mat_multiply(mat_view(p->y, p->out, p->lanes), mat_view(p->weight, p->out, p->in), false,
                      mat_view(p->x, p->in, p->lanes), false, false);

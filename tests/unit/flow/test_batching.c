@@ -141,7 +141,7 @@ START_TEST(reversed_network_is_the_mirrored_field)
     fixture_init(&fixture, 1);
     struct field field = model_field(&fixture.model);
     const struct simd_kernels *kernels = simd_select(NULL);
-    const struct simd_shape shape = {STRIDE, STRIDE};
+    const struct simd_shape shape = {.stride = STRIDE, .lanes = STRIDE};
     float *x = mem_aligned(DIM * STRIDE, sizeof(float));
     float *v = mem_aligned(8 * STRIDE, sizeof(float));
     float *expected = mem_aligned(8 * STRIDE, sizeof(float));

@@ -36,7 +36,8 @@ static void identity_free(struct identity *id)
 static void identity_run(struct identity *id, const struct simd_kernels *kernels,
                          enum activation activation)
 {
-    kernels->layer(id->y, id->x, &id->layer, activation, (struct simd_shape){LANES, LANES});
+    kernels->layer(id->y, id->x, &id->layer, activation,
+                   (struct simd_shape){.stride = LANES, .lanes = LANES});
 }
 
 static double reference(enum activation activation, double z)

@@ -130,7 +130,7 @@ START_TEST(a_layer_equals_the_product_of_blas)
                      mat_view(one.in, in, lanes), false, true);
         for (size_t v = 0; v < runnable_count; v++) {
             runnable[v]->layer(one.out, one.in, &one.layer, ACTIVATION_NONE,
-                               (struct simd_shape){lanes, lanes});
+                               (struct simd_shape){.stride = lanes, .lanes = lanes});
             for (size_t i = 0; i < out * lanes; i++)
                 ck_assert_float_eq_tol(one.out[i], expected[i], 2e-5f);
         }
@@ -147,7 +147,7 @@ START_TEST(all_variants_give_the_same_bits)
         struct layer_case one = layer_case_new(in, out, lanes);
         float *first = random_array(simd_whole_outputs(out) * lanes, 1);
         for (int a = 0; a < ACTIVATION_COUNT; a++) {
-            struct simd_shape shape = {lanes, lanes};
+            struct simd_shape shape = {.stride = lanes, .lanes = lanes};
             runnable[0]->layer(first, one.in, &one.layer, (enum activation)a, shape);
             for (size_t v = 1; v < runnable_count; v++) {
                 runnable[v]->layer(one.out, one.in, &one.layer, (enum activation)a, shape);
@@ -177,14 +177,14 @@ START_TEST(a_lane_depends_on_itself_alone)
         simd_layer_release(&few.layer);
         ck_assert_int_eq(simd_layer_init(&few.layer, many.weight, many.bias, IN, OUT), 0);
         runnable[v]->layer(many.out, many.in, &many.layer, ACTIVATION_GELU,
-                           (struct simd_shape){LANES, LANES});
+                           (struct simd_shape){.stride = LANES, .lanes = LANES});
         for (size_t lane = 0; lane < LANES; lane++) {
             size_t to = (lane * 5 + 3) % 16;
             for (size_t i = 0; i < IN; i++)
                 few.in[i * 16 + to] = many.in[i * LANES + lane];
             few.in[(to + 1) % 16] = NAN;
             runnable[v]->layer(few.out, few.in, &few.layer, ACTIVATION_GELU,
-                               (struct simd_shape){16, 16});
+                               (struct simd_shape){.stride = 16, .lanes = 16});
             assert_same_lane(&many, lane, &few, to);
         }
         layer_case_free(&many);
@@ -200,7 +200,7 @@ START_TEST(lanes_past_the_shape_are_left_alone)
         for (size_t i = 0; i < 8 * 96; i++)
             one.out[i] = 42;
         runnable[v]->layer(one.out, one.in, &one.layer, ACTIVATION_SILU,
-                           (struct simd_shape){96, 48});
+                           (struct simd_shape){.stride = 96, .lanes = 48});
         for (size_t o = 0; o < 8; o++) {
             for (size_t lane = 48; lane < 96; lane++)
                 ck_assert_float_eq(one.out[o * 96 + lane], 42);
@@ -220,7 +220,8 @@ START_TEST(a_layer_without_bias_starts_at_zero)
     ck_assert_int_eq(simd_layer_init(&layer, weight, NULL, 2, 1), 0);
     in[3] = 5;
     in[16 + 3] = 7;
-    simd_select(NULL)->layer(out, in, &layer, ACTIVATION_NONE, (struct simd_shape){16, 16});
+    simd_select(NULL)->layer(out, in, &layer, ACTIVATION_NONE,
+                             (struct simd_shape){.stride = 16, .lanes = 16});
     ck_assert_float_eq(out[3], 31);
     simd_layer_release(&layer);
     simd_layer_release(&layer);
@@ -256,7 +257,8 @@ START_TEST(combine_adds_the_terms_in_order)
     h[7] = 0;
     k0[7] = NAN;
     for (size_t v = 0; v < runnable_count; v++) {
-        runnable[v]->combine(out, x, h, c, k, 3, DIM, (struct simd_shape){STRIDE, LANES});
+        runnable[v]->combine(out, x, h, c, k, 3, DIM,
+                             (struct simd_shape){.stride = STRIDE, .lanes = LANES});
         ck_assert_mem_eq(out + 7, x + 7, sizeof *x);
         for (size_t at = 0; at < DIM * STRIDE; at++) {
             if (at % STRIDE >= LANES || at == 7)

@@ -286,7 +286,7 @@ START_TEST(forward_pass_equals_the_network_that_is_served)
                 x[i * STRIDE + r] = batch.x[r * spec.dim + i];
         }
         net_velocity(&net, simd_select(NULL), v, x, t, scratch,
-                     (struct simd_shape){STRIDE, STRIDE});
+                     (struct simd_shape){.stride = STRIDE, .lanes = STRIDE});
         for (size_t r = 0; r < ROWS; r++)
             for (size_t i = 0; i < spec.dim; i++)
                 ck_assert_float_eq_tol(v[i * STRIDE + r], batch.out[r * spec.dim + i], 1e-6f);

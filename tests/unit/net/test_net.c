@@ -56,7 +56,7 @@ static void bench_release(struct bench *bench)
 static void bench_run(struct bench *bench, size_t lanes)
 {
     net_velocity(&bench->net, bench->kernels, bench->v, bench->x, bench->t, bench->scratch,
-                 (struct simd_shape){LANES, lanes});
+                 (struct simd_shape){.stride = LANES, .lanes = lanes});
 }
 
 static void read_case(FILE *file, struct net_spec *spec, float expected[ROWS * DIM])

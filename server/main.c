@@ -156,7 +156,7 @@ static int start_engine(struct daemon *daemon, struct err *err)
 {
     size_t workers = daemon->config.workers ? daemon->config.workers : uv_available_parallelism();
     struct engine_options options = {.workers = workers,
-                                     .kernels = daemon->app.kernels,
+                                     .kernels = {[PRECISION_F32] = daemon->app.kernels},
                                      .loop = daemon->app.loop,
                                      .cost_limit = LIMIT_COST,
                                      .bytes_limit = LIMIT_RUN_BYTES};

@@ -11,6 +11,7 @@ void sample_spec_init(struct sample_spec *spec)
     *spec = (struct sample_spec){
         .tableau = tableau_find("euler"),
         .steps = 100,
+        .precision = PRECISION_F32,
         .t0 = 0.0,
         .t1 = 1.0,
     };

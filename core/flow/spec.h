@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "core/flow/grid.h"
 #include "core/flow/tableau.h"
+#include "core/linalg/precision.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@ struct sample_spec {
     uint64_t seed;
     bool has_seed; /* false: the daemon draws one and states it */
     const struct tableau *tableau;
+    enum precision precision;
     size_t steps;
     double t0, t1;
     float *x0; /* [count, x0_dim] row-major, or NULL: noise from the seed; owned */
@@ -25,7 +27,7 @@ struct sample_spec {
     size_t frames; /* see grid.h */
 };
 
-/* euler, 100 steps, t0 = 0, t1 = 1, nothing owned. */
+/* euler, 100 steps, t0 = 0, t1 = 1, f32, nothing owned. */
 void sample_spec_init(struct sample_spec *spec);
 void sample_spec_release(struct sample_spec *spec);
 /* 0 or ERR_INVALID with the field ("/x0", "/count", ...). dim: of the model. */

@@ -1,6 +1,6 @@
-/* The pool of workers that integrates rows. Rows of different requests on one model and method
-   share tiles (core/flow/tile.h); finished rows leave and waiting rows enter at every step
-   boundary. */
+/* The pool of workers that integrates rows. Rows of different requests on one model, method
+   and precision share tiles (core/flow/tile.h); finished rows leave and waiting rows enter at every
+   step boundary. */
 #ifndef SERVER_ENGINE_ENGINE_H
 #define SERVER_ENGINE_ENGINE_H
 
@@ -13,7 +13,7 @@ struct engine;
 
 struct engine_options {
     size_t workers;                     /* threads, >= 1 */
-    const struct simd_kernels *kernels;
+    const struct simd_kernels *kernels[PRECISION_COUNT]; /* NULL: not on this machine */
     uv_loop_t *loop;                    /* borrowed */
     double cost_limit;                  /* multiply-adds queued before requests get
                                            ERR_OVERLOADED */

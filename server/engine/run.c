@@ -116,6 +116,7 @@ int run_new(struct run **out, struct engine *engine, const struct run_options *o
     sample_spec_init(options->spec);
     run->sched.model = run->model;
     run->sched.method = run->spec.tableau;
+    run->sched.kernels = engine->options.kernels[run->spec.precision];
     *out = run;
     return 0;
 }

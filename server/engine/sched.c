@@ -79,12 +79,13 @@ static void sched_run_update(struct sched_run *run)
     }
 }
 
-struct sched_queue *sched_find(struct sched *sched, const void *model, const void *method)
+struct sched_queue *sched_find(struct sched *sched, const void *model, const void *method,
+                               const void *kernels)
 {
     struct sched_queue *queue;
     TAILQ_FOREACH(queue, &sched->queues, link)
     {
-        if (queue->model == model && queue->method == method)
+        if (queue->model == model && queue->method == method && queue->kernels == kernels)
             return queue;
     }
     return NULL;
@@ -92,7 +93,7 @@ struct sched_queue *sched_find(struct sched *sched, const void *model, const voi
 
 static struct sched_queue *sched_queue_of(struct sched *sched, const struct sched_run *run)
 {
-    struct sched_queue *queue = sched_find(sched, run->model, run->method);
+    struct sched_queue *queue = sched_find(sched, run->model, run->method, run->kernels);
     if (queue)
         return queue;
     queue = mem_zalloc(1, sizeof *queue);
@@ -100,6 +101,7 @@ static struct sched_queue *sched_queue_of(struct sched *sched, const struct sche
         return NULL;
     queue->model = run->model;
     queue->method = run->method;
+    queue->kernels = run->kernels;
     TAILQ_INIT(&queue->ready);
     TAILQ_INSERT_TAIL(&sched->queues, queue, link);
     return queue;

@@ -3,9 +3,9 @@
    `frames` states. It is cut into units: unit frame * blocks + block holds up to SCHED_BLOCK
    consecutive rows at one frame. Units are issued in order, read in order, and at most `window`
    of them are unread at any time, so that memory does not grow with the request and a slow
-   reader parks its own run. Runs of one model and method form a queue: their rows share tiles.
-   Within a queue, runs take turns of SCHED_QUANTUM rows (round robin), so that a large request
-   cannot hold up a small one; queues take turns likewise. */
+   reader parks its own run. Runs of one model, method and precision (its kernels) form a queue:
+   their rows share tiles. Within a queue, runs take turns of SCHED_QUANTUM rows (round robin), so
+   that a large request cannot hold up a small one; queues take turns likewise. */
 #ifndef SERVER_ENGINE_SCHED_H
 #define SERVER_ENGINE_SCHED_H
 
@@ -23,8 +23,9 @@ struct sched_queue;
 
 /* Embedded in the caller's run. */
 struct sched_run {
-    const void *model;  /* runs with equal model and method share tiles */
+    const void *model;  /* runs with equal model, method and kernels share tiles */
     const void *method;
+    const void *kernels;
     uint64_t rows;
     size_t frames;
     size_t window;      /* units, >= 1 */
@@ -44,6 +45,7 @@ TAILQ_HEAD(sched_run_list, sched_run);
 struct sched_queue {
     const void *model;
     const void *method;
+    const void *kernels;
     size_t runs;                  /* scheduled, ready or not */
     struct sched_run_list ready;  /* runs with rows that can be taken now, in turn */
     TAILQ_ENTRY(sched_queue) link;
@@ -66,7 +68,7 @@ void sched_init(struct sched *sched);
 /* All runs must have been removed. */
 void sched_release(struct sched *sched);
 
-/* Sets every field but model and method. 0 or ERR_NOMEM. */
+/* Sets every field but model, method and kernels. 0 or ERR_NOMEM. */
 int sched_run_init(struct sched_run *run, uint64_t rows, size_t frames, size_t window);
 void sched_run_release(struct sched_run *run);
 /* The place of a unit: its frame, its first row, its number of rows. */
@@ -81,9 +83,10 @@ void sched_remove(struct sched *sched, struct sched_run *run);
 
 /* The next queue that has rows to take, moved behind the others; NULL when none has. */
 struct sched_queue *sched_pick(struct sched *sched);
-/* The queue of a model and method, or NULL: pointers to queues are good only under the lock that
-   was held when they were asked for. */
-struct sched_queue *sched_find(struct sched *sched, const void *model, const void *method);
+/* The queue of a model, method and kernels, or NULL: pointers to queues are good only under the
+   lock that was held when they were asked for. */
+struct sched_queue *sched_find(struct sched *sched, const void *model, const void *method,
+                               const void *kernels);
 /* Whether any queue but this one (which may be NULL) has rows to take. */
 bool sched_others_wait(const struct sched *sched, const struct sched_queue *queue);
 /* Rows that can be taken now, counted up to `enough`. */

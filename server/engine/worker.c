@@ -217,14 +217,16 @@ static void worker_encode_complete(struct worker *worker)
 }
 
 /* Lock held: takes rows for the free lanes. Rows that wait are shared with workers that idle. */
-static void worker_claim(struct worker *worker, const void *method, bool yield)
+static void worker_claim(struct worker *worker, bool yield)
 {
     struct engine *engine = worker->engine;
-    struct sched_queue *queue = sched_find(&engine->sched, worker->model, method);
+    const struct tile *tile = &worker->tile;
+    struct sched_queue *queue =
+        sched_find(&engine->sched, worker->model, tile->tableau, tile->kernels);
     worker->claim_count = 0;
     if (!queue || (yield && sched_others_wait(&engine->sched, queue)))
         return;
-    size_t room = worker->tile.stride - worker->tile.active;
+    size_t room = tile->stride - tile->active;
     if (engine->idle > 0) {
         size_t sharers = engine->idle + 1;
         size_t ready = sched_ready_rows(queue, sharers * WORKER_LANES);
@@ -249,13 +251,13 @@ static void worker_claim(struct worker *worker, const void *method, bool yield)
 }
 
 /* Lock held at both ends: serves a queue until it has nothing more for this worker. */
-static void worker_serve(struct worker *worker, const void *method)
+static void worker_serve(struct worker *worker)
 {
     struct engine *engine = worker->engine;
     uint64_t began = uv_hrtime();
     for (;;) {
         bool yield = uv_hrtime() - began > WORKER_SLICE_NS;
-        worker_claim(worker, method, yield);
+        worker_claim(worker, yield);
         if (worker->claim_count == 0 && worker->tile.active == 0)
             break;
         uv_mutex_unlock(&engine->lock);
@@ -273,10 +275,11 @@ static void worker_serve(struct worker *worker, const void *method)
 }
 
 /* Lock held: no memory for a tile, so the runs of this queue cannot be carried out. */
-static void worker_fail_queue(struct engine *engine, const void *model, const void *method)
+static void worker_fail_queue(struct engine *engine, const struct sched_queue *key)
 {
     struct sched_queue *queue;
-    while ((queue = sched_find(&engine->sched, model, method)) && !TAILQ_EMPTY(&queue->ready)) {
+    while ((queue = sched_find(&engine->sched, key->model, key->method, key->kernels)) &&
+           !TAILQ_EMPTY(&queue->ready)) {
         struct sched_run *scheduled = TAILQ_FIRST(&queue->ready);
         struct run *run = worker_run_of(&(struct sched_claim){.run = scheduled});
         sched_remove(&engine->sched, scheduled);
@@ -289,18 +292,18 @@ static void worker_fail_queue(struct engine *engine, const void *model, const vo
 static void worker_take_queue(struct worker *worker, const struct sched_queue *queue)
 {
     struct engine *engine = worker->engine;
-    const void *model = queue->model, *method = queue->method;
-    worker->model = model_ref_take((struct model_ref *)model);
+    const struct sched_queue key = *queue; /* the queue itself may vanish without the lock */
+    worker->model = model_ref_take((struct model_ref *)key.model);
     uv_mutex_unlock(&engine->lock);
     struct field field = model_field(&worker->model->model);
     worker->row = mem_alloc(field.dim, sizeof *worker->row);
-    bool ready = worker->row && tile_init(&worker->tile, field, method, engine->options.kernels,
-                                          WORKER_LANES) == 0;
+    bool ready =
+        worker->row && tile_init(&worker->tile, field, key.method, key.kernels, WORKER_LANES) == 0;
     uv_mutex_lock(&engine->lock);
     if (ready)
-        worker_serve(worker, method);
+        worker_serve(worker);
     else
-        worker_fail_queue(engine, model, method);
+        worker_fail_queue(engine, &key);
     uv_mutex_unlock(&engine->lock);
     for (; worker->dead_count > 0; worker->dead_count--)
         run_destroy(worker->dead[worker->dead_count - 1]);

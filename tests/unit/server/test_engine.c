@@ -40,7 +40,7 @@ static struct engine *engine_new(size_t workers)
     struct engine *engine;
     struct err err = {0};
     struct engine_options options = {.workers = workers,
-                                     .kernels = simd_select(NULL),
+                                     .kernels = {simd_select(NULL)},
                                      .loop = &loop,
                                      .cost_limit = 1e12,
                                      .bytes_limit = UINT64_MAX};
@@ -343,7 +343,7 @@ START_TEST(bad_specs_and_overload_are_refused_and_keep_the_spec)
     engine_delete(engine);
 
     struct engine_options small = {.workers = 1,
-                                   .kernels = simd_select(NULL),
+                                   .kernels = {simd_select(NULL)},
                                    .loop = &loop,
                                    .cost_limit = 1000,
                                    .bytes_limit = UINT64_MAX};

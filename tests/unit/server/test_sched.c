@@ -7,7 +7,7 @@
 #include <string.h>
 
 static struct sched sched;
-static int model_a, model_b, euler;
+static int model_a, model_b, euler, f32, bf16;
 
 static void setup(void)
 {
@@ -21,7 +21,7 @@ static void teardown(void)
 
 static struct sched_run run_for(const void *model, uint64_t rows, size_t frames, size_t window)
 {
-    struct sched_run run = {.model = model, .method = &euler};
+    struct sched_run run = {.model = model, .method = &euler, .kernels = &f32};
     ck_assert_int_eq(sched_run_init(&run, rows, frames, window), 0);
     return run;
 }
@@ -130,13 +130,30 @@ START_TEST(queues_take_turns_and_vanish_with_their_last_run)
     ck_assert_ptr_eq(sched_pick(&sched)->model, &model_a);
     sched_remove(&sched, &runs[0]);
     sched_remove(&sched, &runs[0]);
-    ck_assert_ptr_null(sched_find(&sched, &model_a, &euler));
+    ck_assert_ptr_null(sched_find(&sched, &model_a, &euler, &f32));
     ck_assert_ptr_eq(sched_pick(&sched)->model, &model_b);
     ck_assert(!sched_others_wait(&sched, sched_pick(&sched)));
     sched_remove(&sched, &runs[1]);
     ck_assert_ptr_null(sched_pick(&sched));
     sched_run_release(&runs[0]);
     sched_run_release(&runs[1]);
+}
+END_TEST
+
+START_TEST(runs_of_different_precision_share_no_queue)
+{
+    struct sched_run runs[2] = {run_for(&model_a, 100, 1, 64), run_for(&model_a, 100, 1, 64)};
+    runs[1].kernels = &bf16;
+    ck_assert_int_eq(sched_add(&sched, &runs[0]), 0);
+    ck_assert_int_eq(sched_add(&sched, &runs[1]), 0);
+    struct sched_queue *first = sched_pick(&sched);
+    ck_assert_ptr_eq(first, sched_find(&sched, &model_a, &euler, &f32));
+    ck_assert_uint_eq(sched_ready_rows(first, 1000), 128);
+    ck_assert_ptr_eq(sched_pick(&sched), sched_find(&sched, &model_a, &euler, &bf16));
+    for (size_t i = 0; i < 2; i++) {
+        sched_remove(&sched, &runs[i]);
+        sched_run_release(&runs[i]);
+    }
 }
 END_TEST
 
@@ -178,6 +195,7 @@ int main(void)
     tcase_add_test(tests, an_unread_window_parks_its_run_and_no_other);
     tcase_add_test(tests, a_frame_begins_where_its_block_has_arrived);
     tcase_add_test(tests, queues_take_turns_and_vanish_with_their_last_run);
+    tcase_add_test(tests, runs_of_different_precision_share_no_queue);
     tcase_add_test(tests, every_row_of_every_frame_is_handed_out_once);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

@@ -38,14 +38,13 @@ int evaluate_field(float *v, struct field field, const struct simd_kernels *kern
         return code;
     for (size_t first = 0; first < count; first += EVALUATE_LANES) {
         size_t rows = count - first < EVALUATE_LANES ? count - first : EVALUATE_LANES;
-        size_t lanes = simd_whole_lanes(rows);
         for (size_t r = 0; r < rows; r++) {
             tile.t[r] = t[first + r];
             for (size_t d = 0; d < field.dim; d++)
                 tile.x[d * EVALUATE_LANES + r] = x[(first + r) * field.dim + d];
         }
         field.velocity(field.self, kernels, tile.v, tile.x, tile.t, tile.scratch,
-                       (struct simd_shape){.stride = EVALUATE_LANES, .lanes = lanes});
+                       (struct simd_shape){.stride = EVALUATE_LANES, .lanes = rows});
         for (size_t r = 0; r < rows; r++) {
             for (size_t d = 0; d < field.dim; d++)
                 v[(first + r) * field.dim + d] = tile.v[d * EVALUATE_LANES + r];

@@ -72,6 +72,8 @@ size_t tile_add(struct tile *tile, const float *x, const struct grid *grid, size
         .row = row,
     };
     tile->active++;
+    if (lane >= tile->end)
+        tile->end = lane + 1;
     return lane;
 }
 
@@ -85,20 +87,15 @@ void tile_get(const struct tile *tile, size_t lane, float *out)
 void tile_drop(struct tile *tile, size_t lane)
 {
     check(lane < tile->stride && tile->lanes[lane].grid);
-    /* An idle lane is computed with its block: keep it off denormals and infinities. */
+    /* A free lane is computed with its block: keep it off denormals and infinities. */
     for (size_t i = 0; i < tile->field.dim; i++)
         tile->x[i * tile->stride + lane] = 0.0f;
+    tile->h[lane] = 0.0f;
+    tile->t[lane] = 0.0f;
     tile->lanes[lane] = (struct lane){0};
     tile->active--;
-}
-
-/* Lanes up to the last one in use, in whole blocks. */
-static size_t tile_lanes(const struct tile *tile)
-{
-    size_t lanes = tile->active ? tile->stride : 0;
-    while (lanes && !tile->lanes[lanes - 1].grid)
-        lanes--;
-    return simd_whole_lanes(lanes);
+    while (tile->end && !tile->lanes[tile->end - 1].grid)
+        tile->end--;
 }
 
 static bool tile_moves(const struct lane *lane)
@@ -179,7 +176,7 @@ void tile_step(struct tile *tile)
 {
     const struct simd_shape shape = {
         .stride = tile->stride,
-        .lanes = tile_lanes(tile),
+        .lanes = tile->end,
         .team = tile->team,
     };
     if (!tile_set_steps(tile, shape.lanes))

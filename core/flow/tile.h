@@ -39,6 +39,7 @@ struct tile {
     struct simd_team *team;   /* borrowed, set by the owner; NULL: this thread computes alone */
     size_t stride;            /* lanes, a multiple of SIMD_LANES */
     size_t active;            /* lanes in use */
+    size_t end;               /* 1 + the last lane in use */
     struct lane *lanes;       /* [stride] */
     float *x;                 /* [dim][stride] the states */
     float *stage;             /* [dim][stride] */

@@ -63,8 +63,8 @@ const char *simd_variant(size_t i)
 int simd_layer_init(struct simd_layer *layer, const float *weight, const float *bias, size_t in,
                     size_t out)
 {
-    check(in > 0 && out > 0 && out <= SIZE_MAX - SIMD_OUTPUTS);
-    size_t padded = simd_whole_outputs(out);
+    check(in > 0 && out > 0 && out <= SIZE_MAX - SIMD_PANEL);
+    size_t padded = simd_whole_panels(out);
     size_t count;
     *layer = (struct simd_layer){.in = in, .out = out};
     if (!mem_size_mul(padded, in, &count))
@@ -76,9 +76,9 @@ int simd_layer_init(struct simd_layer *layer, const float *weight, const float *
         return ERR_NOMEM;
     }
     for (size_t o = 0; o < out; o++) {
-        float *packed = layer->weights + o / SIMD_OUTPUTS * SIMD_OUTPUTS * in + o % SIMD_OUTPUTS;
+        float *packed = layer->weights + o / SIMD_PANEL * SIMD_PANEL * in + o % SIMD_PANEL;
         for (size_t i = 0; i < in; i++)
-            packed[i * SIMD_OUTPUTS] = weight[o * in + i];
+            packed[i * SIMD_PANEL] = weight[o * in + i];
     }
     if (bias)
         memcpy(layer->bias, bias, out * sizeof *bias);

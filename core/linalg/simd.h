@@ -13,7 +13,8 @@
 
 enum {
     SIMD_LANES = 16,  /* lanes are processed in multiples of this, in every variant */
-    SIMD_OUTPUTS = 4, /* outputs of one packed block */
+    SIMD_OUTPUTS = 4, /* outputs are computed in multiples of this in a tile, */
+    SIMD_PANEL = 16,  /* and of this in rows: the outputs of one packed panel of weights */
 };
 
 /* A number of lanes, or of outputs, rounded up to whole blocks. */
@@ -25,6 +26,11 @@ static inline size_t simd_whole_lanes(size_t lanes)
 static inline size_t simd_whole_outputs(size_t outputs)
 {
     return (outputs + SIMD_OUTPUTS - 1) / SIMD_OUTPUTS * SIMD_OUTPUTS;
+}
+
+static inline size_t simd_whole_panels(size_t outputs)
+{
+    return (outputs + SIMD_PANEL - 1) / SIMD_PANEL * SIMD_PANEL;
 }
 
 /* Threads that compute together with the caller while one call lasts. */
@@ -43,12 +49,14 @@ struct simd_shape {
     struct simd_team *team; /* borrowed, helps where a few rows meet a wide layer; NULL: nobody */
 };
 
-/* A linear layer packed once at load: weights[o / 4][i][o % 4], short blocks padded with zeros. */
+/* A linear layer packed once at load: weights[o / 16][i][o % 16], the last panel padded with zeros,
+   so that a kernel finds the weights of one input side by side, whether it broadcasts them (tile)
+   or takes them as vectors (rows). */
 struct simd_layer {
     size_t in;
     size_t out;
-    float *weights; /* [ceil(out / 4)][in][4], owned, aligned */
-    float *bias;    /* [ceil(out / 4) * 4], owned, aligned; zeros where the layer has none */
+    float *weights; /* [ceil(out / 16)][in][16], owned, aligned */
+    float *bias;    /* [ceil(out / 16) * 16], owned, aligned; zeros where the layer has none */
 };
 
 /* weight: [out, in] row-major (PyTorch's Linear), bias: [out] or NULL. 0 or ERR_NOMEM. */
@@ -56,15 +64,22 @@ int simd_layer_init(struct simd_layer *layer, const float *weight, const float *
                     size_t out);
 void simd_layer_release(struct simd_layer *layer);
 
+typedef void simd_layer_fn(float *out, const float *in, const struct simd_layer *layer,
+                           enum activation activation, struct simd_shape shape);
+
 /* All pointers borrowed, aligned to MEM_ALIGN; feature-major. Thread: any. */
 struct simd_kernels {
     const char *name; /* "avx512", "avx2", "neon", "plain" */
 
     /* out[o] = f(bias[o] + sum_i weights[o][i] in[i]), i in order. out: [layer.out][stride] and
        padded rows up to ceil(out / 4) * 4 must exist; in: [layer.in][stride]; they may not overlap.
-     */
-    void (*layer)(float *out, const float *in, const struct simd_layer *layer,
-                  enum activation activation, struct simd_shape shape);
+       Lanes up to whole blocks of them are computed. */
+    simd_layer_fn *layer;
+
+    /* The same sums to the bit for a few rows that stand one after the other: out and in are
+       [lanes][stride], row-major; stride is a multiple of SIMD_PANEL and not below layer.in and
+       layer.out, and out is written up to whole panels. NULL where a variant has none. */
+    simd_layer_fn *rows;
 
     /* out[i] = x[i] + h * (c[0] k[0][i] + ... + c[n-1] k[n-1][i]), terms with c = 0 left out.
        A lane with h = 0 keeps x to the bit, whatever stands in k.

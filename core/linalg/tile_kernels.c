@@ -3,6 +3,7 @@
    activation; the sum of one output in one lane always runs over the inputs in their order. */
 #include "core/linalg/tile_kernels.h"
 
+#include "core/linalg/row_kernels.h"
 #include "core/linalg/vec_math.h"
 #include "core/linalg/vec_slope.h"
 
@@ -30,31 +31,32 @@ VEC_INLINE void layer_block(const struct pass *pass, size_t block, size_t lane, 
     enum { ROWS = 16, COLUMNS = 4 };
     const struct simd_layer *layer = pass->layer;
     const size_t stride = pass->stride;
-    const size_t step = SIMD_OUTPUTS * layer->in; /* from one packed block to the next */
     const size_t rows = blocks * SIMD_OUTPUTS;
-    const float *weights = layer->weights + block * step;
+    const size_t first = block * SIMD_OUTPUTS;
+    const float *weights = layer->weights + first / SIMD_PANEL * SIMD_PANEL * layer->in;
+    weights += first % SIMD_PANEL;
     const float *in = pass->in + lane;
     vec sums[ROWS][COLUMNS];
     VEC_UNROLL
     for (size_t o = 0; o < rows; o++) {
         VEC_UNROLL
         for (size_t v = 0; v < vectors; v++)
-            sums[o][v] = vec_set(layer->bias[block * SIMD_OUTPUTS + o]);
+            sums[o][v] = vec_set(layer->bias[first + o]);
     }
-    for (size_t i = 0; i < layer->in; i++, in += stride, weights += SIMD_OUTPUTS) {
+    for (size_t i = 0; i < layer->in; i++, in += stride, weights += SIMD_PANEL) {
         vec x[COLUMNS];
         VEC_UNROLL
         for (size_t v = 0; v < vectors; v++)
             x[v] = vec_load(in + v * VEC_LANES);
         VEC_UNROLL
         for (size_t o = 0; o < rows; o++) {
-            vec w = vec_set(weights[o / SIMD_OUTPUTS * step + o % SIMD_OUTPUTS]);
+            vec w = vec_set(weights[o]);
             VEC_UNROLL
             for (size_t v = 0; v < vectors; v++)
                 sums[o][v] = vec_fma(w, x[v], sums[o][v]);
         }
     }
-    float *out = pass->out + block * SIMD_OUTPUTS * stride + lane;
+    float *out = pass->out + first * stride + lane;
     VEC_UNROLL
     for (size_t o = 0; o < rows; o++) {
         VEC_UNROLL
@@ -96,7 +98,7 @@ static void tile_layer(float *out, const float *in, const struct simd_layer *lay
     switch (activation) {
 #define TILE_CASE(code, name)                                                                      \
     case ACTIVATION_##code:                                                                        \
-        layer_run(&pass, shape.lanes, ACTIVATION_##code);                                          \
+        layer_run(&pass, simd_whole_lanes(shape.lanes), ACTIVATION_##code);                        \
         return;
         ACTIVATIONS(TILE_CASE)
 #undef TILE_CASE
@@ -156,6 +158,7 @@ static void tile_activate(float *value, float *slope, enum activation activation
 const struct simd_kernels TILE_KERNELS = {
     .name = TILE_NAME,
     .layer = tile_layer,
+    .rows = row_layer,
     .combine = tile_combine,
     .activate = tile_activate,
 };

@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/linalg/rng.h"
+#include "core/net/time_lanes.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,78 +67,118 @@ int net_pack(struct net *net)
     return 0;
 }
 
-/* Rows of each of the two buffers between which the layers go to and fro. */
-static size_t net_rows(const struct net_spec *spec)
+/* Up to this many rows are computed as rows, more as a tile (measured, tests/bench). */
+enum { NET_FEW_ROWS = 8 };
+
+/* Numbers of one row in each of the two buffers between which the layers go to and fro. */
+static size_t net_width(const struct net_spec *spec)
 {
-    size_t rows = net_spec_in(spec, 0);
+    size_t width = net_spec_in(spec, 0);
     for (size_t i = 0; i < net_spec_layers(spec); i++) {
         size_t out = net_spec_out(spec, i);
-        rows = out > rows ? out : rows;
+        width = out > width ? out : width;
     }
-    return simd_whole_outputs(rows);
+    return simd_whole_panels(width);
 }
 
 size_t net_scratch(const struct net_spec *spec, size_t stride)
 {
     size_t floats;
-    check(mem_size_mul(2 * net_rows(spec), stride, &floats));
+    check(mem_size_mul(2 * net_width(spec), stride, &floats));
     return floats;
 }
 
-static void copy_rows(float *to, const float *from, size_t rows, struct simd_shape shape)
+static size_t net_x_row(const struct net_spec *spec)
 {
-    for (size_t i = 0; i < rows; i++)
-        memcpy(to + i * shape.stride, from + i * shape.stride, shape.lanes * sizeof *to);
+    return time_spec_before_x(&spec->time) ? time_spec_features(&spec->time) : 0;
 }
 
-/* Lanes of the same t stand side by side more often than not: an embedding is computed once for
-   each run of them. */
-static void write_time(float *to, const struct net *net, const float *t, struct simd_shape shape)
+static size_t net_time_row(const struct net_spec *spec)
 {
-    float features[2 * LIMIT_TIME_FREQUENCIES];
-    size_t count = time_spec_features(&net->spec.time);
-    for (size_t lane = 0, end; lane < shape.lanes; lane = end) {
-        end = lane + 1;
-        while (end < shape.lanes && memcmp(t + end, t + lane, sizeof *t) == 0)
-            end++;
-        time_spec_embed(features, &net->spec.time, net->turns, (double)t[lane]);
-        for (size_t i = 0; i < count; i++) {
-            for (size_t r = lane; r < end; r++)
-                to[i * shape.stride + r] = features[i];
-        }
+    return time_spec_before_x(&spec->time) ? 0 : spec->dim;
+}
+
+/* One call of net_velocity, with the two buffers it works in. */
+struct net_call {
+    const struct net *net;
+    const float *x, *t;
+    float *v;
+    float *from, *to;
+    struct simd_shape shape;
+};
+
+/* The hidden layers; their result stands in call->from. */
+static void net_hidden(struct net_call *call, simd_layer_fn *layer, struct simd_shape shape)
+{
+    const struct net *net = call->net;
+    for (size_t i = 0; i < net->spec.hidden_count; i++) {
+        layer(call->to, call->from, &net->layers[i], net->spec.activation, shape);
+        float *swap = call->from;
+        call->from = call->to;
+        call->to = swap;
     }
 }
 
-static void write_input(float *to, const struct net *net, const float *x, const float *t,
-                        struct simd_shape shape)
+static void net_velocity_tile(struct net_call *call, const struct simd_kernels *kernels)
 {
+    const struct net *net = call->net;
     const struct net_spec *spec = &net->spec;
-    bool before_x = time_spec_before_x(&spec->time);
-    size_t x_row = before_x ? time_spec_features(&spec->time) : 0;
-    size_t time_row = before_x ? 0 : spec->dim;
-    copy_rows(to + x_row * shape.stride, x, spec->dim, shape);
-    write_time(to + time_row * shape.stride, net, t, shape);
+    struct simd_shape shape = call->shape;
+    shape.lanes = simd_whole_lanes(shape.lanes);
+    float *x = call->from + net_x_row(spec) * shape.stride;
+    for (size_t i = 0; i < spec->dim; i++)
+        memcpy(x + i * shape.stride, call->x + i * shape.stride, shape.lanes * sizeof *x);
+    time_lanes_embed(call->from + net_time_row(spec) * shape.stride, &spec->time, net->turns,
+                     call->t, shape);
+    net_hidden(call, kernels->layer, shape);
+    kernels->layer(call->v, call->from, &net->layers[spec->hidden_count], ACTIVATION_NONE, shape);
+}
+
+/* The time input of row r, from an earlier row that has the same time if there is one. */
+static void net_row_time(const struct net_call *call, size_t r, struct simd_shape rows)
+{
+    const struct time_spec *time = &call->net->spec.time;
+    float *features = call->from + net_time_row(&call->net->spec);
+    size_t same = 0;
+    while (same < r && memcmp(call->t + same, call->t + r, sizeof *call->t) != 0)
+        same++;
+    if (same < r)
+        memcpy(features + r * rows.stride, features + same * rows.stride,
+               time_spec_features(time) * sizeof *features);
+    else
+        time_spec_embed(features + r * rows.stride, time, call->net->turns, (double)call->t[r]);
+}
+
+static void net_velocity_rows(struct net_call *call, const struct simd_kernels *kernels)
+{
+    const struct net_spec *spec = &call->net->spec;
+    const size_t stride = call->shape.stride;
+    struct simd_shape rows = call->shape;
+    rows.stride = net_width(spec);
+    for (size_t r = 0; r < rows.lanes; r++) {
+        float *x = call->from + r * rows.stride + net_x_row(spec);
+        for (size_t i = 0; i < spec->dim; i++)
+            x[i] = call->x[i * stride + r];
+        net_row_time(call, r, rows);
+    }
+    net_hidden(call, kernels->rows, rows);
+    kernels->rows(call->to, call->from, &call->net->layers[spec->hidden_count], ACTIVATION_NONE,
+                  rows);
+    for (size_t r = 0; r < rows.lanes; r++) {
+        for (size_t i = 0; i < spec->dim; i++)
+            call->v[i * stride + r] = call->to[r * rows.stride + i];
+    }
 }
 
 void net_velocity(const struct net *net, const struct simd_kernels *kernels, float *v,
                   const float *x, const float *t, float *scratch, struct simd_shape shape)
 {
-    const struct net_spec *spec = &net->spec;
-    size_t last = spec->hidden_count;
-    float *from = scratch;
-    float *to = scratch + net_rows(spec) * shape.stride;
-    write_input(from, net, x, t, shape);
-    for (size_t i = 0; i < last; i++) {
-        kernels->layer(to, from, &net->layers[i], spec->activation, shape);
-        float *swap = from;
-        from = to;
-        to = swap;
-    }
-    /* The kernel writes whole blocks of outputs, and v has room for dim rows only. */
-    bool direct = spec->dim % SIMD_OUTPUTS == 0;
-    kernels->layer(direct ? v : to, from, &net->layers[last], ACTIVATION_NONE, shape);
-    if (!direct)
-        copy_rows(v, to, spec->dim, shape);
+    float *other = scratch + net_width(&net->spec) * shape.stride;
+    struct net_call call = {net, x, t, v, scratch, other, shape};
+    if (shape.lanes <= NET_FEW_ROWS && kernels->rows)
+        net_velocity_rows(&call, kernels);
+    else
+        net_velocity_tile(&call, kernels);
 }
 
 double net_cost(const struct net_spec *spec)

@@ -25,9 +25,10 @@ int net_pack(struct net *net);
 
 /* Floats of scratch that net_velocity needs for tiles of that stride. */
 size_t net_scratch(const struct net_spec *spec, size_t stride);
-/* v = u(x, t) for every lane. x, v: [dim][stride] feature-major; t: [stride], t as the flow
-   counts it (unscaled, 0 noise, 1 data); scratch: [net_scratch] aligned. Never writes outside.
-   Thread: any, with its own scratch. A lane's result depends on that lane alone, to the bit. */
+/* v = u(x, t) for shape.lanes lanes, and maybe some more up to whole blocks of lanes. x:
+   [dim][stride] feature-major; v: the same with dim rounded up to SIMD_OUTPUTS; t: [stride], t as
+   the flow counts it (unscaled, 0 noise, 1 data); scratch: [net_scratch] aligned. Thread: any, with
+   its own scratch. A lane's result depends on that lane alone, to the bit. */
 void net_velocity(const struct net *net, const struct simd_kernels *kernels, float *v,
                   const float *x, const float *t, float *scratch, struct simd_shape shape);
 

@@ -45,6 +45,11 @@ void time_spec_turns(const struct time_spec *time, double *turns);
 /* What the network sees of one t: features: [time_spec_features]; turns as above, unread for
    TIME_FIRST and TIME_LAST. The same bits on every machine. */
 void time_spec_embed(float *features, const struct time_spec *time, const double *turns, double t);
+/* What the network sees of t where it is not embedded (one feature). */
+static inline float time_spec_scaled(const struct time_spec *time, float t)
+{
+    return (float)(time->scale * (double)t);
+}
 /* True where the features stand before x in the first layer's input. */
 bool time_spec_before_x(const struct time_spec *time);
 /* Layer i maps net_spec_in(i) numbers to net_spec_out(i), i < net_spec_layers. */

@@ -34,7 +34,7 @@ static void bench_init(struct bench *bench, const struct net_spec *spec)
     bench->kernels = simd_select(NULL);
     bench->x = mem_aligned(spec->dim * LANES, sizeof(float));
     bench->t = mem_aligned(LANES, sizeof(float));
-    bench->v = mem_aligned(spec->dim * LANES, sizeof(float));
+    bench->v = mem_aligned(simd_whole_outputs(spec->dim) * LANES, sizeof(float));
     bench->scratch = mem_aligned(net_scratch(spec, LANES), sizeof(float));
     ck_assert(bench->x && bench->t && bench->v && bench->scratch);
     for (size_t lane = 0; lane < LANES; lane++) {

@@ -1,0 +1,134 @@
+/* The row kernel of simd.h: here a vector lane is an output, weights are loaded as vectors and an
+   input is broadcast. Each sum runs as in a tile: from the bias over the inputs in their order. */
+#ifndef CORE_LINALG_ROW_KERNELS_H
+#define CORE_LINALG_ROW_KERNELS_H
+
+#include "core/linalg/simd.h"
+#include "core/linalg/vec_math.h"
+
+/* Blocks of panels: enough sums at once to hide the latency of a multiply-add (measured). */
+enum {
+    PANEL_VECTORS = SIMD_PANEL / VEC_LANES,
+    ROW_PANELS = PANEL_VECTORS < 4 ? 8 / PANEL_VECTORS : 2,
+    ROW_SHARE = 1 << 17, /* multiply-adds from which a layer is shared out in a team (measured) */
+};
+
+struct row_pass {
+    const struct simd_layer *layer;
+    enum activation activation;
+    const float *in;
+    float *out;
+    size_t stride;
+    size_t rows;
+};
+
+/* `rows` rows from `row` on, `panels` panels from `panel` on. */
+VEC_INLINE void row_block(const struct row_pass *pass, size_t row, size_t panel, size_t rows,
+                          size_t panels)
+{
+    enum { ROWS = 4, VECTORS = ROW_PANELS * PANEL_VECTORS };
+    const struct simd_layer *layer = pass->layer;
+    const size_t step = SIMD_PANEL * layer->in; /* from one panel to the next */
+    const size_t vectors = panels * PANEL_VECTORS;
+    const float *weights = layer->weights + panel * step;
+    const float *in = pass->in + row * pass->stride;
+    vec sums[ROWS][VECTORS];
+    VEC_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            sums[r][v] = vec_load(layer->bias + panel * SIMD_PANEL + v * VEC_LANES);
+    }
+    for (size_t i = 0; i < layer->in; i++, weights += SIMD_PANEL) {
+        vec x[ROWS];
+        VEC_UNROLL
+        for (size_t r = 0; r < rows; r++)
+            x[r] = vec_set(in[r * pass->stride + i]);
+        VEC_UNROLL
+        for (size_t v = 0; v < vectors; v++) {
+            vec w = vec_load(weights + v / PANEL_VECTORS * step + v % PANEL_VECTORS * VEC_LANES);
+            VEC_UNROLL
+            for (size_t r = 0; r < rows; r++)
+                sums[r][v] = vec_fma(w, x[r], sums[r][v]);
+        }
+    }
+    float *out = pass->out + row * pass->stride + panel * SIMD_PANEL;
+    VEC_UNROLL
+    for (size_t r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (size_t v = 0; v < vectors; v++)
+            vec_store(out + r * pass->stride + v * VEC_LANES, sums[r][v]);
+    }
+}
+
+/* Panels first .. end - 1 of some rows. */
+VEC_INLINE void row_panels(const struct row_pass *pass, size_t row, size_t rows, size_t first,
+                           size_t end)
+{
+    size_t panel = first;
+    for (; panel + ROW_PANELS <= end; panel += ROW_PANELS)
+        row_block(pass, row, panel, rows, ROW_PANELS);
+    if (ROW_PANELS > 4 && panel + 4 <= end) {
+        row_block(pass, row, panel, rows, 4);
+        panel += 4;
+    }
+    if (ROW_PANELS > 2 && panel + 2 <= end) {
+        row_block(pass, row, panel, rows, 2);
+        panel += 2;
+    }
+    if (panel < end)
+        row_block(pass, row, panel, rows, 1);
+}
+
+VEC_INLINE void row_activate(float *values, enum activation activation, size_t n)
+{
+    for (size_t i = 0; i < n; i += VEC_LANES)
+        vec_store(values + i, vec_activation(activation, vec_load(values + i)));
+}
+
+static void row_finish(float *values, enum activation activation, size_t n)
+{
+    switch (activation) {
+#define ROW_CASE(code, name)                                                                       \
+    case ACTIVATION_##code:                                                                        \
+        row_activate(values, ACTIVATION_##code, n);                                                \
+        return;
+        ACTIVATIONS(ROW_CASE)
+#undef ROW_CASE
+    case ACTIVATION_COUNT:
+        return;
+    }
+}
+
+/* The share of one of `members` threads: some panels of all rows. */
+static void row_part(void *work, size_t i, size_t members)
+{
+    const struct row_pass *pass = work;
+    const size_t panels = simd_whole_panels(pass->layer->out) / SIMD_PANEL;
+    const size_t first = panels * i / members;
+    const size_t end = panels * (i + 1) / members;
+    size_t row = 0;
+    for (; row + 4 <= pass->rows; row += 4)
+        row_panels(pass, row, 4, first, end);
+    for (; row + 2 <= pass->rows; row += 2)
+        row_panels(pass, row, 2, first, end);
+    if (row < pass->rows)
+        row_panels(pass, row, 1, first, end);
+    if (pass->activation == ACTIVATION_NONE)
+        return;
+    for (row = 0; row < pass->rows; row++)
+        row_finish(pass->out + row * pass->stride + first * SIMD_PANEL, pass->activation,
+                   (end - first) * SIMD_PANEL);
+}
+
+static void row_layer(float *out, const float *in, const struct simd_layer *layer,
+                      enum activation activation, struct simd_shape shape)
+{
+    struct row_pass pass = {layer, activation, in, out, shape.stride, shape.lanes};
+    if (shape.team && layer->in * layer->out >= ROW_SHARE)
+        shape.team->share(shape.team, row_part, &pass);
+    else
+        row_part(&pass, 0, 1);
+}
+
+#endif

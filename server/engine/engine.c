@@ -36,6 +36,13 @@ void engine_wake(struct engine *engine, struct run *run)
     uv_async_send(engine->async);
 }
 
+void engine_rouse(struct engine *engine, size_t rows)
+{
+    atomic_fetch_add_explicit(&engine->events, 1, memory_order_relaxed);
+    for (size_t i = 0; i < engine->idle && i * SIMD_LANES < rows; i++)
+        uv_cond_signal(&engine->work);
+}
+
 bool engine_unpin(struct run *run, size_t pins)
 {
     check(run->pins >= pins);
@@ -69,6 +76,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
     engine->options = *options;
     TAILQ_INIT(&engine->woken);
     sched_init(&engine->sched);
+    atomic_init(&engine->events, 0);
     int code = engine_open_async(engine);
     if (code) {
         mem_free(engine);
@@ -132,7 +140,7 @@ static int engine_admit(struct engine *engine, struct run *run, struct err *err)
     engine->stats.bytes_held += run->bytes;
     engine->stats.runs_active++;
     run->submitted_ns = uv_hrtime();
-    uv_cond_broadcast(&engine->work);
+    engine_rouse(engine, run->spec.count < SCHED_BLOCK ? (size_t)run->spec.count : SIZE_MAX);
     return 0;
 }
 

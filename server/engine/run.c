@@ -32,7 +32,15 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
 {
     uint64_t rows = run->spec.count;
     uint64_t units = (rows + SCHED_BLOCK - 1) / SCHED_BLOCK * run->grid.frame_count;
-    if (sched_run_init(&run->sched, rows, run->grid.frame_count, run_window(run, units, workers)))
+    const struct sched_ask ask = {
+        .key = {.model = run->model, .method = run->spec.tableau,
+                .kernels = run->engine->options.kernels[run->spec.precision]},
+        .rows = rows,
+        .frames = run->grid.frame_count,
+        .window = run_window(run, units, workers),
+        .evaluations = (uint64_t)run->grid.steps * run->spec.tableau->stages,
+    };
+    if (sched_run_init(&run->sched, &ask))
         return err_set(err, ERR_NOMEM, "", "out of memory");
     size_t unit_rows = rows < SCHED_BLOCK ? (size_t)rows : SCHED_BLOCK;
     size_t window = run->sched.window;
@@ -114,9 +122,6 @@ int run_new(struct run **out, struct engine *engine, const struct run_options *o
         return code;
     }
     sample_spec_init(options->spec);
-    run->sched.model = run->model;
-    run->sched.method = run->spec.tableau;
-    run->sched.kernels = engine->options.kernels[run->spec.precision];
     *out = run;
     return 0;
 }
@@ -179,8 +184,8 @@ static void run_advance(struct run *run)
         buf_release(&unit->bytes);
         uv_mutex_lock(&run->engine->lock);
         unit->state = UNIT_FREE;
-        sched_unit_read(&run->sched);
-        uv_cond_broadcast(&run->engine->work);
+        if (sched_unit_read(&run->sched))
+            engine_rouse(run->engine, SCHED_BLOCK);
         uv_mutex_unlock(&run->engine->lock);
         if (run->sched.read == run->sched.units) {
             run->phase = RUN_TAIL;
@@ -249,6 +254,8 @@ void run_free(struct run *run)
     uv_mutex_lock(&engine->lock);
     atomic_store(&run->cancelled, true);
     sched_remove(&engine->sched, &run->sched);
+    if (run->pins > 0)
+        engine_rouse(engine, 0);
     if (run->woken)
         TAILQ_REMOVE(&engine->woken, run, woken_link);
     run->woken = false;

@@ -68,6 +68,10 @@ int run_new(struct run **out, struct engine *engine, const struct run_options *o
 /* Frees the memory. Nothing may refer to it any more. */
 void run_destroy(struct run *run);
 struct unit *run_unit(struct run *run, uint64_t index);
+static inline struct run *run_of(struct sched_run *scheduled)
+{
+    return (struct run *)((char *)scheduled - offsetof(struct run, sched));
+}
 
 struct engine {
     struct engine_options options;
@@ -76,7 +80,10 @@ struct engine {
     struct sched sched;     /* lock */
     struct run_list woken;  /* lock */
     bool stopping;          /* lock */
+    atomic_uint events;     /* counts what a worker in the middle of its steps should look up for;
+                               written with the lock held */
     size_t idle;            /* workers that wait for rows; lock */
+    size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */
     double busy_cost;       /* multiply-adds done, for the measured rate; lock */
     double busy_seconds;    /* of workers; lock */
@@ -86,6 +93,9 @@ struct engine {
 
 /* Lock held: asks the loop to call run->wake. */
 void engine_wake(struct engine *engine, struct run *run);
+/* Lock held: so many rows can be taken that could not before, or 0: something else has changed that
+   workers should look at. */
+void engine_rouse(struct engine *engine, size_t rows);
 /* Lock held: true when the caller must run_destroy it after unlocking. */
 bool engine_unpin(struct run *run, size_t pins);
 

@@ -1,139 +1,30 @@
-/* A worker: takes rows of one queue into its tile, steps the tile, lets rows out that have
-   reached their frame, encodes units that are complete. It stays with a queue while that has
-   rows; once its time slice is over and another queue waits, it lets the tile run empty and goes
-   on to that one. */
-#include "server/engine/run.h"
+/* A worker: a thread with a seat for each class of work (sched.h). It takes rows into the tiles of
+   its seats, steps the tiles in turns, books the rows that arrive, and encodes the units that are
+   complete. Between arrivals it steps without the lock, unless something happens in the engine. A
+   seat stays with a queue while that has rows; once its slice is over and another queue waits, its
+   tile runs empty and it goes on to that one. */
+#include "server/engine/seat.h"
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
-#include "core/linalg/rng.h"
 
-#include <math.h>
-#include <string.h>
+enum { WORKER_ARRIVALS = SCHED_CLASSES * 2 * SEAT_LANES }; /* at once */
 
-enum {
-    WORKER_LANES = 64,
-    WORKER_CLAIMS = WORKER_LANES, /* a claim holds at least one row */
-    WORKER_SLICE_NS = 10 * 1000 * 1000,
-};
+/* Beside each other small requests of two models wait for a short slice, large ones for one that
+   is worth the change of tiles. */
+static const uint64_t worker_slices_ns[SCHED_CLASSES] = {4000000, 10000000};
 
 struct worker {
     struct engine *engine;
     uv_thread_t thread;
-    struct tile tile;
-    struct model_ref *model; /* of the tile */
-    float *row;              /* [dim] */
-    struct sched_claim claims[WORKER_CLAIMS];
-    size_t claim_count;
-    struct {
-        struct unit *unit;
-        size_t steps; /* taken in this tile */
-        size_t row;
-        bool ok;
-    } arrivals[2 * WORKER_LANES]; /* rows that are at their frame: from the tile, and new ones */
-    size_t arrival_count;
-    struct unit *complete[2 * WORKER_LANES]; /* units whose last row arrived: to be encoded */
+    struct seat seats[SCHED_CLASSES];
+    struct sched_turn turn;
+    unsigned events;                        /* of the engine that it has seen */
+    struct unit *complete[WORKER_ARRIVALS]; /* units whose last row arrived: to be encoded */
     size_t complete_count;
-    struct run *dead[2 * WORKER_LANES + WORKER_CLAIMS]; /* let go and unpinned: to be destroyed */
+    struct run *dead[2 * WORKER_ARRIVALS]; /* let go and unpinned: to be destroyed */
     size_t dead_count;
 };
-
-static struct run *worker_run_of(const struct sched_claim *claim)
-{
-    return (struct run *)((char *)claim->run - offsetof(struct run, sched));
-}
-
-static size_t worker_from_step(const struct unit *unit)
-{
-    const struct run *run = unit->run;
-    size_t frame = sched_unit_frame(&run->sched, unit->index);
-    return frame == 0 ? 0 : run->grid.frames[frame - 1];
-}
-
-static size_t worker_to_step(const struct unit *unit)
-{
-    const struct run *run = unit->run;
-    return run->grid.frames[sched_unit_frame(&run->sched, unit->index)];
-}
-
-static bool worker_finite(const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Where row `row` of the whole request begins in this unit: x0, noise, or its last frame. */
-static void worker_begin_row(const struct unit *unit, uint64_t row, float *x)
-{
-    const struct run *run = unit->run;
-    const struct sample_spec *spec = &run->spec;
-    size_t dim = run->dim;
-    if (sched_unit_frame(&run->sched, unit->index) > 0)
-        memcpy(x, run->state + row * dim, dim * sizeof *x);
-    else if (spec->x0)
-        memcpy(x, spec->x0 + row * dim, dim * sizeof *x);
-    else
-        rng_normal((struct rng_key){.seed = spec->seed, .stream = RNG_SOURCE}, row, 0, x, dim);
-}
-
-static void worker_arrive(struct worker *worker, struct unit *unit, size_t row, size_t steps,
-                          const float *x)
-{
-    struct run *run = unit->run;
-    bool ok = worker_finite(x, run->dim);
-    memcpy(unit->rows + row * run->dim, x, run->dim * sizeof *x);
-    unit->ok[row] = ok;
-    if (run->state) {
-        uint64_t first = sched_unit_row(&run->sched, unit->index);
-        memcpy(run->state + (first + row) * run->dim, x, run->dim * sizeof *x);
-    }
-    check(worker->arrival_count < 2 * WORKER_LANES);
-    worker->arrivals[worker->arrival_count].unit = unit;
-    worker->arrivals[worker->arrival_count].row = row;
-    worker->arrivals[worker->arrival_count].steps = steps;
-    worker->arrivals[worker->arrival_count].ok = ok;
-    worker->arrival_count++;
-}
-
-static void worker_load(struct worker *worker)
-{
-    for (size_t i = 0; i < worker->claim_count; i++) {
-        const struct sched_claim *claim = &worker->claims[i];
-        struct run *run = worker_run_of(claim);
-        struct unit *unit = run_unit(run, claim->unit);
-        uint64_t first = sched_unit_row(&run->sched, claim->unit);
-        for (size_t r = claim->first; r < claim->first + claim->count; r++) {
-            worker_begin_row(unit, first + r, worker->row);
-            size_t step = worker_from_step(unit);
-            if (step == worker_to_step(unit) || !worker_finite(worker->row, run->dim))
-                worker_arrive(worker, unit, r, 0, worker->row);
-            else
-                check(tile_add(&worker->tile, worker->row, &run->grid, step, unit, r) <
-                      worker->tile.stride);
-        }
-    }
-}
-
-/* Lets out rows that are at their frame, have failed, or whose run was cancelled. */
-static void worker_collect(struct worker *worker)
-{
-    struct tile *tile = &worker->tile;
-    for (size_t i = 0; i < tile->stride; i++) {
-        const struct lane *lane = &tile->lanes[i];
-        if (!lane->grid)
-            continue;
-        struct unit *unit = lane->owner;
-        bool cancelled = atomic_load_explicit(&unit->run->cancelled, memory_order_relaxed);
-        if (lane->step < worker_to_step(unit) && lane->finite && !cancelled)
-            continue;
-        tile_get(tile, i, worker->row);
-        worker_arrive(worker, unit, lane->row, lane->step - worker_from_step(unit), worker->row);
-        tile_drop(tile, i);
-    }
-}
 
 static void worker_note_failure(struct run *run, uint64_t row)
 {
@@ -144,33 +35,38 @@ static void worker_note_failure(struct run *run, uint64_t row)
             (struct rows_failure){.row = row, .status = "non_finite"};
 }
 
-/* Lock held: books the arrivals. A pin of a row becomes the pin of its unit's encoding, or goes. */
-static void worker_settle(struct worker *worker)
+/* Lock held: books one row. Its pin becomes the pin of its unit's encoding, or goes. */
+static void worker_book(struct worker *worker, const struct arrival *arrival)
 {
     struct engine *engine = worker->engine;
-    for (size_t i = 0; i < worker->arrival_count; i++) {
-        struct unit *unit = worker->arrivals[i].unit;
-        struct run *run = unit->run;
-        size_t evaluations = worker->arrivals[i].steps * run->spec.tableau->stages;
-        size_t frame = sched_unit_frame(&run->sched, unit->index);
-        run->evaluations += evaluations;
-        engine->stats.evaluations += evaluations;
-        engine->stats.rows_active--;
-        engine->busy_cost += (double)evaluations * net_cost(&run->model->model.spec.net);
-        if (frame + 1 == run->sched.frames) {
-            engine->stats.rows++;
-            if (!worker->arrivals[i].ok)
-                worker_note_failure(run, sched_unit_row(&run->sched, unit->index) +
-                                             worker->arrivals[i].row);
-        }
-        if (--unit->remaining == 0 && !run->released) {
-            sched_unit_done(&run->sched, unit->index);
-            worker->complete[worker->complete_count++] = unit;
-        } else if (engine_unpin(run, 1)) {
-            worker->dead[worker->dead_count++] = run;
-        }
+    struct unit *unit = arrival->unit;
+    struct run *run = unit->run;
+    run->evaluations += arrival->evaluations;
+    engine->stats.evaluations += arrival->evaluations;
+    engine->stats.rows_active--;
+    engine->busy_cost += (double)arrival->evaluations * net_cost(&run->model->model.spec.net);
+    if (sched_unit_frame(&run->sched, unit->index) + 1 == run->sched.frames) {
+        engine->stats.rows++;
+        if (!arrival->ok)
+            worker_note_failure(run, sched_unit_row(&run->sched, unit->index) + arrival->row);
     }
-    worker->arrival_count = 0;
+    if (--unit->remaining == 0 && !run->released) {
+        if (sched_unit_done(&run->sched, unit->index))
+            engine_rouse(engine, SCHED_BLOCK);
+        worker->complete[worker->complete_count++] = unit;
+    } else if (engine_unpin(run, 1)) {
+        worker->dead[worker->dead_count++] = run;
+    }
+}
+
+static void worker_settle(struct worker *worker)
+{
+    for (size_t class = 0; class < SCHED_CLASSES; class++) {
+        struct seat *seat = &worker->seats[class];
+        for (size_t i = 0; i < seat->arrival_count; i++)
+            worker_book(worker, &seat->arrivals[i]);
+        seat->arrival_count = 0;
+    }
 }
 
 static void worker_encode(struct unit *unit)
@@ -195,8 +91,6 @@ static void worker_encode_complete(struct worker *worker)
     struct engine *engine = worker->engine;
     if (worker->complete_count == 0)
         return;
-    /* Next frames of these blocks may be waiting for another worker. */
-    uv_cond_broadcast(&engine->work);
     uv_mutex_unlock(&engine->lock);
     for (size_t i = 0; i < worker->complete_count; i++)
         worker_encode(worker->complete[i]);
@@ -216,27 +110,57 @@ static void worker_encode_complete(struct worker *worker)
     worker->complete_count = 0;
 }
 
-/* Lock held: takes rows for the free lanes. Rows that wait are shared with workers that idle. */
-static void worker_claim(struct worker *worker, bool yield)
+/* Lock not held. */
+static void worker_bury(struct worker *worker)
+{
+    for (; worker->dead_count > 0; worker->dead_count--)
+        run_destroy(worker->dead[worker->dead_count - 1]);
+}
+
+/* Lock held: the seat may take rows of its queue. False once its slice is over and another queue
+   waits. */
+static bool worker_stays(struct worker *worker, enum sched_class class)
+{
+    struct sched *sched = &worker->engine->sched;
+    struct seat *seat = &worker->seats[class];
+    uint64_t now = uv_hrtime(), slice = worker_slices_ns[class];
+    if (now - seat->slice_ns < slice)
+        return true;
+    if (sched_others_wait(sched, class, &seat->key))
+        return false;
+    sched_renew(sched, &seat->key, class, slice, now - seat->slice_ns);
+    seat->slice_ns = now;
+    return true;
+}
+
+/* Rows for the free lanes; those that wait are shared with the seats of other workers that are
+   vacant. */
+static size_t worker_room(const struct worker *worker, enum sched_class class,
+                          const struct sched_queue *queue)
+{
+    const struct tile *tile = &worker->seats[class].tile;
+    size_t room = tile->stride - tile->active;
+    size_t vacant = worker->engine->vacant[class];
+    if (room == 0 || vacant == 0)
+        return room;
+    size_t ready = sched_ready_rows(queue, class, (vacant + 1) * tile->stride);
+    size_t share = simd_whole_lanes((ready + vacant) / (vacant + 1));
+    return share < room ? share : room;
+}
+
+/* Lock held. */
+static void worker_claim(struct worker *worker, enum sched_class class)
 {
     struct engine *engine = worker->engine;
-    const struct tile *tile = &worker->tile;
-    struct sched_queue *queue =
-        sched_find(&engine->sched, worker->model, tile->tableau, tile->kernels);
-    worker->claim_count = 0;
-    if (!queue || (yield && sched_others_wait(&engine->sched, queue)))
+    struct seat *seat = &worker->seats[class];
+    struct sched_queue *queue = sched_find(&engine->sched, &seat->key);
+    if (!queue || !worker_stays(worker, class))
         return;
-    size_t room = tile->stride - tile->active;
-    if (engine->idle > 0) {
-        size_t sharers = engine->idle + 1;
-        size_t ready = sched_ready_rows(queue, sharers * WORKER_LANES);
-        size_t share = simd_whole_lanes((ready + sharers - 1) / sharers);
-        room = share < room ? share : room;
-    }
-    worker->claim_count = sched_take(queue, room, worker->claims, WORKER_CLAIMS);
-    for (size_t i = 0; i < worker->claim_count; i++) {
-        const struct sched_claim *claim = &worker->claims[i];
-        struct run *run = worker_run_of(claim);
+    seat->claim_count = sched_take(queue, class, worker_room(worker, class, queue), seat->claims,
+                                   SEAT_LANES);
+    for (size_t i = 0; i < seat->claim_count; i++) {
+        const struct sched_claim *claim = &seat->claims[i];
+        struct run *run = run_of(claim->run);
         struct unit *unit = run_unit(run, claim->unit);
         if (claim->first == 0) {
             unit->index = claim->unit;
@@ -250,68 +174,128 @@ static void worker_claim(struct worker *worker, bool yield)
     }
 }
 
-/* Lock held at both ends: serves a queue until it has nothing more for this worker. */
-static void worker_serve(struct worker *worker)
-{
-    struct engine *engine = worker->engine;
-    uint64_t began = uv_hrtime();
-    for (;;) {
-        bool yield = uv_hrtime() - began > WORKER_SLICE_NS;
-        worker_claim(worker, yield);
-        if (worker->claim_count == 0 && worker->tile.active == 0)
-            break;
-        uv_mutex_unlock(&engine->lock);
-        for (; worker->dead_count > 0; worker->dead_count--)
-            run_destroy(worker->dead[worker->dead_count - 1]);
-        worker_load(worker);
-        if (worker->tile.active > 0)
-            tile_step(&worker->tile);
-        worker_collect(worker);
-        uv_mutex_lock(&engine->lock);
-        worker_settle(worker);
-        worker_encode_complete(worker);
-    }
-    engine->busy_seconds += (double)(uv_hrtime() - began) * 1e-9;
-}
-
 /* Lock held: no memory for a tile, so the runs of this queue cannot be carried out. */
-static void worker_fail_queue(struct engine *engine, const struct sched_queue *key)
+static void worker_fail_queue(struct engine *engine, const struct sched_key *key,
+                              enum sched_class class)
 {
     struct sched_queue *queue;
-    while ((queue = sched_find(&engine->sched, key->model, key->method, key->kernels)) &&
-           !TAILQ_EMPTY(&queue->ready)) {
-        struct sched_run *scheduled = TAILQ_FIRST(&queue->ready);
-        struct run *run = worker_run_of(&(struct sched_claim){.run = scheduled});
-        sched_remove(&engine->sched, scheduled);
+    while ((queue = sched_find(&engine->sched, key)) && !TAILQ_EMPTY(&queue->ready[class])) {
+        struct run *run = run_of(TAILQ_FIRST(&queue->ready[class]));
+        sched_remove(&engine->sched, &run->sched);
         run->error = ERR_NOMEM;
         engine_wake(engine, run);
     }
 }
 
 /* Lock held at both ends. */
-static void worker_take_queue(struct worker *worker, const struct sched_queue *queue)
+static void worker_occupy(struct worker *worker, enum sched_class class,
+                          const struct sched_queue *queue)
 {
     struct engine *engine = worker->engine;
-    const struct sched_queue key = *queue; /* the queue itself may vanish without the lock */
-    worker->model = model_ref_take((struct model_ref *)key.model);
+    struct seat *seat = &worker->seats[class];
+    const struct sched_key key = queue->key;
+    struct model_ref *model = model_ref_take((struct model_ref *)key.model);
+    seat->slice_ns = uv_hrtime();
+    engine->vacant[class]--;
     uv_mutex_unlock(&engine->lock);
-    struct field field = model_field(&worker->model->model);
-    worker->row = mem_alloc(field.dim, sizeof *worker->row);
-    bool ready =
-        worker->row && tile_init(&worker->tile, field, key.method, key.kernels, WORKER_LANES) == 0;
+    int code = seat_take(seat, &key);
     uv_mutex_lock(&engine->lock);
-    if (ready)
-        worker_serve(worker);
-    else
-        worker_fail_queue(engine, &key);
+    if (code == 0)
+        return;
+    engine->vacant[class]++;
+    worker_fail_queue(engine, &key, class);
     uv_mutex_unlock(&engine->lock);
-    for (; worker->dead_count > 0; worker->dead_count--)
-        run_destroy(worker->dead[worker->dead_count - 1]);
-    if (ready)
-        tile_release(&worker->tile);
-    mem_free(worker->row);
-    model_ref_drop(worker->model);
+    model_ref_drop(model);
     uv_mutex_lock(&engine->lock);
+}
+
+/* Lock held at both ends. */
+static void worker_vacate(struct worker *worker, enum sched_class class)
+{
+    struct engine *engine = worker->engine;
+    struct seat *seat = &worker->seats[class];
+    sched_settle(&engine->sched, &seat->key, class, worker_slices_ns[class],
+                 uv_hrtime() - seat->slice_ns);
+    engine->vacant[class]++;
+    uv_mutex_unlock(&engine->lock);
+    seat_leave(seat);
+    uv_mutex_lock(&engine->lock);
+}
+
+/* Lock held at both ends: the seat takes rows, from another queue if its own has none for it. */
+static void worker_fill(struct worker *worker, enum sched_class class)
+{
+    struct seat *seat = &worker->seats[class];
+    for (;;) {
+        if (seat_taken(seat)) {
+            worker_claim(worker, class);
+            if (seat->claim_count + seat->tile.active > 0)
+                return;
+            worker_vacate(worker, class);
+        }
+        const struct sched_queue *queue =
+            sched_pick(&worker->engine->sched, class, worker_slices_ns[class]);
+        if (!queue)
+            return;
+        worker_occupy(worker, class, queue);
+    }
+}
+
+static bool worker_sees_news(const struct worker *worker)
+{
+    return atomic_load_explicit(&worker->engine->events, memory_order_relaxed) != worker->events;
+}
+
+/* Steps the tiles until rows arrive or there is news. */
+static void worker_step(struct worker *worker)
+{
+    struct seat *seats = worker->seats;
+    uint64_t before = uv_hrtime();
+    bool due = false;
+    while (!due) {
+        bool express = seats[SCHED_IS_EXPRESS].tile.active > 0;
+        bool bulk = seats[SCHED_IS_BULK].tile.active > 0;
+        if (!express && !bulk)
+            break;
+        enum sched_class class = sched_turn_next(&worker->turn, express, bulk);
+        seat_step(&seats[class]);
+        uint64_t now = uv_hrtime();
+        sched_turn_charge(&worker->turn, class, now - before);
+        before = now;
+        due = seat_due(&seats[class]) || worker_sees_news(worker);
+    }
+    for (size_t class = 0; class < SCHED_CLASSES; class++)
+        seat_collect(&seats[class]);
+}
+
+/* Lock not held. */
+static void worker_work(struct worker *worker)
+{
+    worker_bury(worker);
+    for (size_t class = 0; class < SCHED_CLASSES; class++)
+        seat_load(&worker->seats[class]);
+    worker_step(worker);
+}
+
+static bool worker_busy(const struct worker *worker)
+{
+    return seat_taken(&worker->seats[SCHED_IS_EXPRESS]) ||
+           seat_taken(&worker->seats[SCHED_IS_BULK]);
+}
+
+/* Lock held, given back while waiting. */
+static void worker_wait(struct worker *worker)
+{
+    struct engine *engine = worker->engine;
+    if (worker->dead_count > 0 || worker_sees_news(worker)) {
+        uv_mutex_unlock(&engine->lock);
+        worker_bury(worker);
+        uv_mutex_lock(&engine->lock);
+        return;
+    }
+    engine->idle++;
+    uv_cond_wait(&engine->work, &engine->lock);
+    engine->idle--;
 }
 
 static void worker_main(void *argument)
@@ -319,15 +303,23 @@ static void worker_main(void *argument)
     struct worker *worker = argument;
     struct engine *engine = worker->engine;
     uv_mutex_lock(&engine->lock);
-    while (!engine->stopping) {
-        struct sched_queue *queue = sched_pick(&engine->sched);
-        if (queue) {
-            worker_take_queue(worker, queue);
-            continue;
+    for (;;) {
+        worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
+        for (size_t class = 0; class < SCHED_CLASSES; class++)
+            worker_fill(worker, class);
+        if (worker_busy(worker)) {
+            uint64_t began = uv_hrtime();
+            uv_mutex_unlock(&engine->lock);
+            worker_work(worker);
+            uv_mutex_lock(&engine->lock);
+            engine->busy_seconds += (double)(uv_hrtime() - began) * 1e-9;
+            worker_settle(worker);
+            worker_encode_complete(worker);
+        } else if (engine->stopping && worker->dead_count == 0) {
+            break;
+        } else {
+            worker_wait(worker);
         }
-        engine->idle++;
-        uv_cond_wait(&engine->work, &engine->lock);
-        engine->idle--;
     }
     uv_mutex_unlock(&engine->lock);
 }
@@ -339,6 +331,8 @@ int worker_start_all(struct engine *engine, struct err *err)
     engine->workers = mem_zalloc(wanted, sizeof *engine->workers);
     if (!engine->workers)
         return err_set(err, ERR_NOMEM, "", "out of memory");
+    for (size_t class = 0; class < SCHED_CLASSES; class++)
+        engine->vacant[class] = wanted;
     for (size_t i = 0; i < wanted; i++) {
         struct worker *worker = &engine->workers[i];
         worker->engine = engine;

@@ -35,6 +35,13 @@
 #define LIMIT_COUNT 100000000ull
 /* Fixed steps of one solve: past 10,000 float32 rounding is larger than the step error. */
 #define LIMIT_STEPS 10000
+/* Steps shorter than this are below the resolution of a float32 time. */
+#define LIMIT_SHORTEST_STEP 1e-7
+/* Field evaluations of one row under an adaptive method: as many as the dearest fixed one takes. */
+#define LIMIT_EVALUATIONS (4 * LIMIT_STEPS)
+/* Tolerances, from the rounding of float32 and what torchdiffeq asks for by default. */
+#define LIMIT_RTOL_MIN 1e-7
+#define LIMIT_ATOL_MIN 1e-9
 #define LIMIT_FRAMES 1000
 /* Multiply-adds that may wait before requests get 429: some 20 s of two cores at 100 GFLOP/s
    each. */

@@ -77,14 +77,12 @@ void frames_body(struct buf *out, enum row_format format, const struct rows_info
         close_frame(out, format);
 }
 
-void frames_tail(struct buf *out, enum row_format format, const struct rows_info *info,
-                 uint64_t evaluations, const struct rows_failure *failures, size_t failure_count)
+void frames_tail(struct buf *out, enum row_format format, const struct rows_outcome *outcome)
 {
-    (void)info;
     if (format == ROWS_NPY)
         return;
     struct json_writer w = open_event(out, format, "end");
-    rows_text_end(&w, evaluations, failures, failure_count);
+    rows_text_end(&w, outcome);
     close_event(&w, format);
 }
 

@@ -9,12 +9,14 @@
 #include "core/train/spec.h"
 
 /* POST /sample and POST /trajectory: {"model", "count": 1, "seed", "solver": "euler" or {"method",
-   "steps"}, "x0": [[..], ..], "t0": 0, "t1": 1}. x0 alone says the count. */
+   "steps"} or {"method": "dopri5", "rtol": 1e-5, "atol": 1e-5, "max_evaluations": 10000}, "x0":
+   [[..], ..], "t0": 0, "t1": 1}. x0 alone says the count. */
 struct sample_request {
     char model[LIMIT_NAME + 1];
     struct sample_spec spec;
 };
-/* trajectory: also takes "times" or "frames" (default: every step, at most LIMIT_FRAMES states).
+/* trajectory: also takes "times" or "frames" (default: every step, at most LIMIT_FRAMES states; 11
+   evenly spaced times where the method chooses its steps).
    What needs the model's dimension or the grid is left to sample_spec_check. */
 int sample_request_decode(struct sample_request *out, const char *body, size_t size,
                           bool trajectory, struct err *err);

@@ -7,6 +7,9 @@
 
 enum { WORD_TEXT = 32, FRAMES_MIN = 2 };
 
+/* Frames of a method that chooses its steps, where the request names none: tenths of the way. */
+enum { FRAMES_ADAPTIVE = 11 };
+
 static int read_method(struct sample_spec *spec, struct json value, struct err *err)
 {
     const char *name;
@@ -26,9 +29,65 @@ static int read_method(struct sample_spec *spec, struct json value, struct err *
     return err_set(err, ERR_INVALID, value.pointer, "must be one of %s", names);
 }
 
+static int refuse_adaptive_steps(struct json steps, const struct tableau *tableau, struct err *err)
+{
+    return err_set(err, ERR_INVALID, steps.pointer,
+                   "%s chooses its own steps: give rtol and atol in place of steps, or a method "
+                   "with fixed steps such as euler",
+                   tableau->name);
+}
+
+static int refuse_fixed_tolerance(struct json value, const struct tableau *tableau, struct err *err)
+{
+    return err_set(err, ERR_INVALID, value.pointer,
+                   "%s takes fixed steps: give steps in its place, or a method that chooses its "
+                   "own such as dopri5",
+                   tableau->name);
+}
+
+/* An optional number of whole evaluations or steps. */
+static int read_whole(size_t *out, struct json value, int64_t min, int64_t max, struct err *err)
+{
+    int64_t count = 0;
+    int code = json_present(value) ? json_read_integer(value, min, max, &count, err) : 0;
+    if (!code && json_present(value))
+        *out = (size_t)count;
+    return code;
+}
+
+static int read_tolerance(double *out, struct json value, double min, struct err *err)
+{
+    return json_present(value) ? json_read_number(value, min, 1, out, err) : 0;
+}
+
+static int read_fixed(struct sample_spec *spec, struct json value, struct err *err)
+{
+    static const char *const foreign[] = {"rtol", "atol", "max_evaluations"};
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        struct json member = json_get(value, foreign[i]);
+        if (json_present(member))
+            return refuse_fixed_tolerance(member, spec->tableau, err);
+    }
+    return read_whole(&spec->steps, json_get(value, "steps"), 1, LIMIT_STEPS, err);
+}
+
+static int read_adaptive(struct sample_spec *spec, struct json value, struct err *err)
+{
+    struct json steps = json_get(value, "steps");
+    if (json_present(steps))
+        return refuse_adaptive_steps(steps, spec->tableau, err);
+    int code = read_tolerance(&spec->rtol, json_get(value, "rtol"), LIMIT_RTOL_MIN, err);
+    if (!code)
+        code = read_tolerance(&spec->atol, json_get(value, "atol"), LIMIT_ATOL_MIN, err);
+    if (!code)
+        code = read_whole(&spec->max_evaluations, json_get(value, "max_evaluations"),
+                          SPEC_EVALUATIONS_MIN, LIMIT_EVALUATIONS, err);
+    return code;
+}
+
 static int read_solver(struct sample_spec *spec, struct json value, struct err *err)
 {
-    static const char *const known[] = {"method", "steps", NULL};
+    static const char *const known[] = {"method", "steps", "rtol", "atol", "max_evaluations", NULL};
     if (!json_present(value))
         return 0;
     if (json_is_string(value))
@@ -36,17 +95,15 @@ static int read_solver(struct sample_spec *spec, struct json value, struct err *
     if (!json_is_object(value))
         return err_set(err, ERR_INVALID, value.pointer,
                        "must be the name of a method or an object such as {\"method\": \"euler\", "
-                       "\"steps\": 100}");
-    struct json method = json_get(value, "method"), steps = json_get(value, "steps");
-    int64_t count = (int64_t)spec->steps;
+                       "\"steps\": 100} or {\"method\": \"dopri5\", \"rtol\": 1e-5}");
+    struct json method = json_get(value, "method");
     int code = json_object_check(value, known, err);
     if (!code && json_present(method))
         code = read_method(spec, method, err);
-    if (!code && json_present(steps))
-        code = json_read_integer(steps, 1, LIMIT_STEPS, &count, err);
-    if (!code)
-        spec->steps = (size_t)count;
-    return code;
+    if (code)
+        return code;
+    return tableau_adaptive(spec->tableau) ? read_adaptive(spec, value, err)
+                                           : read_fixed(spec, value, err);
 }
 
 /* One row where neither is given. */
@@ -94,7 +151,7 @@ static int read_frames(struct sample_spec *spec, struct json root, struct err *e
         return err_set(err, ERR_INVALID, frames.pointer, "must be left out where times are given");
     if (json_present(times))
         return json_read_vector(times, LIMIT_FRAMES, &spec->times, &spec->time_count, err);
-    size_t every = spec->steps + 1;
+    size_t every = tableau_adaptive(spec->tableau) ? FRAMES_ADAPTIVE : spec->steps + 1;
     spec->frames = every < LIMIT_FRAMES ? every : LIMIT_FRAMES;
     if (!json_present(frames))
         return 0;

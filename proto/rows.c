@@ -36,15 +36,13 @@ void rows_body(struct buf *out, enum row_format format, const struct rows_info *
     rows_text_write(out, format, info->schema, piece);
 }
 
-void rows_tail(struct buf *out, enum row_format format, const struct rows_info *info,
-               uint64_t evaluations, const struct rows_failure *failures, size_t failure_count)
+void rows_tail(struct buf *out, enum row_format format, const struct rows_outcome *outcome)
 {
-    (void)info;
     if (format != ROWS_JSON)
         return;
     struct json_writer w = json_writer(out);
     json_close_array(&w);
-    rows_text_end(&w, evaluations, failures, failure_count);
+    rows_text_end(&w, outcome);
     json_close_object(&w);
     buf_char(out, '\n');
 }

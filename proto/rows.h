@@ -28,10 +28,24 @@ struct rows_info {
     const struct schema *schema;
 };
 
-/* A row that left the finite numbers. */
 struct rows_failure {
     uint64_t row;
-    const char *status; /* "non_finite" */
+    const char *status; /* row_status_name, not "ok" */
+};
+
+/* What rows under a method that chooses its steps took. */
+struct rows_tally {
+    uint64_t rows; /* 0: nothing to state */
+    uint64_t evaluations_min, evaluations_max; /* of a row */
+    uint64_t accepted, rejected; /* steps, of all rows */
+};
+
+/* What is known once all rows have ended; borrowed. */
+struct rows_outcome {
+    uint64_t evaluations; /* of all rows */
+    struct rows_tally tally;
+    const struct rows_failure *failures; /* [failure_count] */
+    size_t failure_count;
 };
 
 /* Rows in order. A row with ok[i] false failed: null in JSON and NDJSON, empty cells in CSV, NaN in
@@ -45,13 +59,14 @@ struct rows_piece {
 
 /* /sample, in any format but SSE. NDJSON: one array a line; CSV: header and lines; NPY: [count,
    columns] float32, levels as their index; JSON: {"model", "version", "seed", "solver", "columns",
-   "samples": [..], "evaluations", "failed": [..]}. Numbers come back in the units of the table,
-   rounded as its columns say; where decimals are free, as the shortest text of the float. */
+   "samples": [..], "evaluations", "failed": [..]}, and where rows chose their steps
+   "evaluations_per_row": {"min", "mean", "max"} and "steps": {"accepted", "rejected"}. Numbers
+   come back in the units of the table, rounded as its columns say; where decimals are free, as the
+   shortest text of the float. */
 void rows_head(struct buf *out, enum row_format format, const struct rows_info *info);
 void rows_body(struct buf *out, enum row_format format, const struct rows_info *info,
                const struct rows_piece *piece);
-void rows_tail(struct buf *out, enum row_format format, const struct rows_info *info,
-               uint64_t evaluations, const struct rows_failure *failures, size_t failure_count);
+void rows_tail(struct buf *out, enum row_format format, const struct rows_outcome *outcome);
 
 /* /trajectory, in SSE, NDJSON or NPY. SSE: events start, state (its id is the frame), end; NDJSON:
    the same objects a line each, with "event" first; NPY: [frames, count, columns]. A frame's rows
@@ -60,8 +75,7 @@ void rows_tail(struct buf *out, enum row_format format, const struct rows_info *
 void frames_head(struct buf *out, enum row_format format, const struct rows_info *info);
 void frames_body(struct buf *out, enum row_format format, const struct rows_info *info,
                  size_t frame, const struct rows_piece *piece);
-void frames_tail(struct buf *out, enum row_format format, const struct rows_info *info,
-                 uint64_t evaluations, const struct rows_failure *failures, size_t failure_count);
+void frames_tail(struct buf *out, enum row_format format, const struct rows_outcome *outcome);
 /* An error after the first byte, in the place of what is left: SSE event "error" or an NDJSON line
    with the members of the problem document; nothing for NPY. Only between frames: inside one the
    stream can but end. */

@@ -124,11 +124,9 @@ static void write_times(struct json_writer *w, const struct grid *grid)
     json_close_array(w);
 }
 
-static void write_solver(struct json_writer *w, const struct rows_info *info)
+static void write_fixed(struct json_writer *w, const struct rows_info *info)
 {
     const struct grid *grid = info->grid;
-    json_open_object(w, "solver");
-    json_write_string(w, "method", info->spec->tableau->name);
     json_write_unsigned(w, "steps", grid->steps);
     json_write_number(w, "t0", grid->times[0]);
     json_write_number(w, "t1", grid->times[grid->steps]);
@@ -136,6 +134,26 @@ static void write_solver(struct json_writer *w, const struct rows_info *info)
         json_write_string(w, "grid", "uniform");
     else
         write_times(w, grid);
+}
+
+static void write_adaptive(struct json_writer *w, const struct sample_spec *spec)
+{
+    json_write_number(w, "rtol", spec->rtol);
+    json_write_number(w, "atol", spec->atol);
+    json_write_unsigned(w, "max_evaluations", spec->max_evaluations);
+    json_write_number(w, "t0", spec->t0);
+    json_write_number(w, "t1", spec->t1);
+}
+
+static void write_solver(struct json_writer *w, const struct rows_info *info)
+{
+    const struct tableau *tableau = info->spec->tableau;
+    json_open_object(w, "solver");
+    json_write_string(w, "method", tableau->name);
+    if (tableau_adaptive(tableau))
+        write_adaptive(w, info->spec);
+    else
+        write_fixed(w, info);
     json_close_object(w);
 }
 
@@ -151,15 +169,30 @@ void rows_text_info(struct json_writer *w, const struct rows_info *info)
     json_close_array(w);
 }
 
-void rows_text_end(struct json_writer *w, uint64_t evaluations, const struct rows_failure *failures,
-                   size_t failure_count)
+static void write_tally(struct json_writer *w, const struct rows_outcome *outcome)
 {
-    json_write_unsigned(w, "evaluations", evaluations);
+    const struct rows_tally *tally = &outcome->tally;
+    json_open_object(w, "evaluations_per_row");
+    json_write_unsigned(w, "min", tally->evaluations_min);
+    json_write_number(w, "mean", (double)outcome->evaluations / (double)tally->rows);
+    json_write_unsigned(w, "max", tally->evaluations_max);
+    json_close_object(w);
+    json_open_object(w, "steps");
+    json_write_unsigned(w, "accepted", tally->accepted);
+    json_write_unsigned(w, "rejected", tally->rejected);
+    json_close_object(w);
+}
+
+void rows_text_end(struct json_writer *w, const struct rows_outcome *outcome)
+{
+    json_write_unsigned(w, "evaluations", outcome->evaluations);
+    if (outcome->tally.rows > 0)
+        write_tally(w, outcome);
     json_open_array(w, "failed");
-    for (size_t i = 0; i < failure_count; i++) {
+    for (size_t i = 0; i < outcome->failure_count; i++) {
         json_open_object(w, NULL);
-        json_write_unsigned(w, "row", failures[i].row);
-        json_write_string(w, "status", failures[i].status);
+        json_write_unsigned(w, "row", outcome->failures[i].row);
+        json_write_string(w, "status", outcome->failures[i].status);
         json_close_object(w);
     }
     json_close_array(w);

@@ -11,9 +11,8 @@ void rows_text_write(struct buf *out, enum row_format format, const struct schem
                      const struct rows_piece *piece);
 /* "model", "version", "seed", "solver" and "columns". */
 void rows_text_info(struct json_writer *w, const struct rows_info *info);
-/* "evaluations" and "failed". */
-void rows_text_end(struct json_writer *w, uint64_t evaluations, const struct rows_failure *failures,
-                   size_t failure_count);
+/* "evaluations", what it took a row where rows differ, and "failed". */
+void rows_text_end(struct json_writer *w, const struct rows_outcome *outcome);
 /* The line of column names. */
 void rows_text_csv_header(struct buf *out, const struct schema *schema);
 

@@ -12,9 +12,6 @@
    a client's 0.1 + 0.2 must not cost a step of length 1e-17. */
 static const double grid_same = 1e-9;
 
-/* Steps shorter than this are below the resolution of a float32 time. */
-static const double grid_shortest = 1e-7;
-
 static double grid_uniform(const struct grid_spec *spec, size_t i)
 {
     if (i == spec->steps)
@@ -42,26 +39,52 @@ static int grid_check_times(const struct grid_spec *spec, struct err *err)
     return 0;
 }
 
-int grid_check(const struct grid_spec *spec, struct err *err)
+static int grid_check_span(const struct grid_spec *spec, struct err *err)
 {
-    if (spec->steps < 1 || spec->steps > LIMIT_STEPS)
-        return err_set(err, ERR_INVALID, "/solver/steps", "must be 1 to %d", LIMIT_STEPS);
     if (!isfinite(spec->t0))
         return err_set(err, ERR_INVALID, "/t0", "must be a finite number");
     if (!isfinite(spec->t1))
         return err_set(err, ERR_INVALID, "/t1", "must be a finite number");
-    if (!(fabs(spec->t1 - spec->t0) >= grid_shortest * (double)spec->steps))
-        return err_set(err, ERR_INVALID, "/t1",
-                       "must differ from t0 by at least %g a step, that is %g", grid_shortest,
-                       grid_shortest * (double)spec->steps);
-    if (spec->times)
-        return grid_check_times(spec, err);
+    return 0;
+}
+
+static int grid_check_frames(const struct grid_spec *spec, struct err *err)
+{
     if (spec->frames > LIMIT_FRAMES)
         return err_set(err, ERR_INVALID, "/frames", "must be at most %d", LIMIT_FRAMES);
-    if (spec->frames > spec->steps + 1)
+    return 0;
+}
+
+int grid_check(const struct grid_spec *spec, struct err *err)
+{
+    if (spec->steps < 1 || spec->steps > LIMIT_STEPS)
+        return err_set(err, ERR_INVALID, "/solver/steps", "must be 1 to %d", LIMIT_STEPS);
+    int code = grid_check_span(spec, err);
+    if (code)
+        return code;
+    double shortest = LIMIT_SHORTEST_STEP * (double)spec->steps;
+    if (!(fabs(spec->t1 - spec->t0) >= shortest))
+        return err_set(err, ERR_INVALID, "/t1",
+                       "must differ from t0 by at least %g a step, that is %g", LIMIT_SHORTEST_STEP,
+                       shortest);
+    if (spec->times)
+        return grid_check_times(spec, err);
+    code = grid_check_frames(spec, err);
+    if (!code && spec->frames > spec->steps + 1)
         return err_set(err, ERR_INVALID, "/frames", "must be at most steps + 1 = %zu",
                        spec->steps + 1);
-    return 0;
+    return code;
+}
+
+int grid_check_adaptive(const struct grid_spec *spec, struct err *err)
+{
+    int code = grid_check_span(spec, err);
+    if (code)
+        return code;
+    double shortest = LIMIT_SHORTEST_STEP * (spec->times ? 1.0 : (double)spec->frames + 1.0);
+    if (!(fabs(spec->t1 - spec->t0) >= shortest))
+        return err_set(err, ERR_INVALID, "/t1", "must differ from t0 by at least %g", shortest);
+    return spec->times ? grid_check_times(spec, err) : grid_check_frames(spec, err);
 }
 
 /* Uniform points and requested times in one ascending walk from t0 to t1. */
@@ -104,6 +127,17 @@ static void grid_spread(struct grid *grid, const struct grid_spec *spec)
     grid->frames[grid->frame_count++] = spec->steps;
 }
 
+static int grid_allocate(struct grid *grid, size_t points, size_t frames, struct err *err)
+{
+    grid->times = mem_alloc(points, sizeof *grid->times);
+    grid->frames = mem_alloc(frames, sizeof *grid->frames);
+    if (!grid->times || !grid->frames) {
+        grid_release(grid);
+        return err_set(err, ERR_NOMEM, "", "There is no memory for a grid of %zu times.", points);
+    }
+    return 0;
+}
+
 int grid_init(struct grid *grid, const struct grid_spec *spec, struct err *err)
 {
     int code = grid_check(spec, err);
@@ -112,18 +146,59 @@ int grid_init(struct grid *grid, const struct grid_spec *spec, struct err *err)
         return code;
     size_t frames = spec->times ? spec->time_count : spec->frames + 1;
     size_t points = spec->steps + 1 + (spec->times ? spec->time_count : 0);
-    grid->times = mem_alloc(points, sizeof *grid->times);
-    grid->frames = mem_alloc(frames, sizeof *grid->frames);
-    if (!grid->times || !grid->frames) {
-        grid_release(grid);
-        return err_set(err, ERR_NOMEM, "", "There is no memory for a grid of %zu times.", points);
-    }
+    code = grid_allocate(grid, points, frames, err);
+    if (code)
+        return code;
     if (spec->times)
         grid_merge(grid, spec);
     else
         grid_spread(grid, spec);
     check(grid->times[0] == spec->t0 && grid->times[grid->steps] == spec->t1);
     return 0;
+}
+
+/* The j-th of the times that an adaptive solve reports. */
+static double grid_frame_time(const struct grid_spec *spec, size_t j, size_t frames)
+{
+    if (spec->times)
+        return spec->times[j];
+    if (j + 1 == frames)
+        return spec->t1;
+    return grid_between(spec->t0, spec->t1, (double)j / (double)(frames - 1));
+}
+
+/* Appends a time to an adaptive grid, unless it is the last one again. */
+static void grid_append(struct grid *grid, double t)
+{
+    if (grid->times[grid->steps] != t)
+        grid->times[++grid->steps] = t;
+}
+
+int grid_init_adaptive(struct grid *grid, const struct grid_spec *spec, struct err *err)
+{
+    int code = grid_check_adaptive(spec, err);
+    *grid = (struct grid){0};
+    if (code)
+        return code;
+    size_t frames = spec->times ? spec->time_count : spec->frames >= 2 ? spec->frames : 1;
+    code = grid_allocate(grid, frames + 2, frames, err);
+    if (code)
+        return code;
+    grid->times[0] = spec->t0;
+    for (size_t j = 0; j < frames; j++) {
+        grid_append(grid, grid_frame_time(spec, j, frames));
+        grid->frames[grid->frame_count++] = grid->steps;
+    }
+    grid_append(grid, spec->t1);
+    return 0;
+}
+
+double grid_between(double from, double to, double c)
+{
+    double t = from + c * (to - from);
+    double low = from < to ? from : to;
+    double high = from < to ? to : from;
+    return t < low ? low : t > high ? high : t;
 }
 
 void grid_release(struct grid *grid)

@@ -1,4 +1,4 @@
-/* The times at which a fixed-step solve lands. Shared by all rows of a request; immutable. */
+/* The times at which a solve lands, and how exactly. Shared by all rows of a request; immutable. */
 #ifndef CORE_FLOW_GRID_H
 #define CORE_FLOW_GRID_H
 
@@ -11,6 +11,8 @@ struct grid {
     size_t steps;
     size_t *frames; /* [frame_count], owned: indices into times that are reported, ascending */
     size_t frame_count;
+    float rtol, atol;       /* adaptive only: tolerated error of x is atol + rtol |x| */
+    size_t max_evaluations; /* adaptive only: of one row */
 };
 
 /* What is asked of a grid. t0 < t1 runs forwards, t0 > t1 backwards. */
@@ -32,6 +34,13 @@ int grid_check(const struct grid_spec *spec, struct err *err);
 /* Uniform times are t0 + (t1 - t0) i / steps, never accumulated; the last is t1 exactly.
    0, ERR_NOMEM, or what grid_check says; *grid is then empty. */
 int grid_init(struct grid *grid, const struct grid_spec *spec, struct err *err);
+/* The same for a method that chooses its steps: the grid holds t0, the requested times (or spec's
+   frames, evenly spaced) and t1; spec->steps is not used, and tolerances are left to the caller. */
+int grid_check_adaptive(const struct grid_spec *spec, struct err *err);
+int grid_init_adaptive(struct grid *grid, const struct grid_spec *spec, struct err *err);
 void grid_release(struct grid *grid);
+
+/* from + c (to - from), never outside that step whatever the rounding. */
+double grid_between(double from, double to, double c);
 
 #endif

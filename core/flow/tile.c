@@ -1,9 +1,22 @@
 #include "core/flow/tile.h"
 
 #include "core/base/check.h"
+#include "core/flow/adaptive.h"
 
 #include <math.h>
 #include <string.h>
+
+const char *row_status_name(enum row_status status)
+{
+    static const char *const names[] = {
+        [ROW_OK] = "ok",
+        [ROW_NON_FINITE] = "non_finite",
+        [ROW_MAX_EVALUATIONS] = "max_evaluations",
+        [ROW_STEP_UNDERFLOW] = "step_underflow",
+    };
+    check((size_t)status < sizeof names / sizeof names[0]);
+    return names[status];
+}
 
 /* Takes the arrays from the arena, or only adds up their bytes when there is none yet. */
 static void *tile_take(struct tile *tile, size_t *bytes, size_t count, size_t size)
@@ -27,6 +40,13 @@ static size_t tile_carve(struct tile *tile)
     tile->t = tile_take(tile, &bytes, stride, sizeof(float));
     tile->scratch =
         tile_take(tile, &bytes, tile->field.scratch(tile->field.self, stride), sizeof(float));
+    if (tableau_adaptive(tile->tableau)) {
+        tile->rtol = tile_take(tile, &bytes, stride, sizeof(float));
+        tile->atol = tile_take(tile, &bytes, stride, sizeof(float));
+        tile->error = tile_take(tile, &bytes, stride, sizeof(float));
+        tile->sum = tile_take(tile, &bytes, stride, sizeof(float));
+        tile->keep = tile_take(tile, &bytes, stride, sizeof(float));
+    }
     return bytes;
 }
 
@@ -53,35 +73,87 @@ void tile_release(struct tile *tile)
     *tile = (struct tile){0};
 }
 
+/* The lowest free lane, or stride. */
+static size_t tile_take_lane(struct tile *tile, const struct lane *lane)
+{
+    size_t free_lane = 0;
+    check(lane->grid && lane->step <= lane->grid->steps);
+    if (tile->active == tile->stride)
+        return tile->stride;
+    while (tile->lanes[free_lane].grid)
+        free_lane++;
+    tile->lanes[free_lane] = *lane;
+    tile->active++;
+    if (free_lane >= tile->end)
+        tile->end = free_lane + 1;
+    return free_lane;
+}
+
+/* Where a row enters; one that is not finite has failed. */
+static void tile_put(struct tile *tile, size_t lane, const float *x)
+{
+    struct lane *at = &tile->lanes[lane];
+    for (size_t i = 0; i < tile->field.dim; i++) {
+        tile->x[i * tile->stride + lane] = x[i];
+        if (!isfinite(x[i]))
+            at->status = ROW_NON_FINITE;
+    }
+    if (tableau_adaptive(tile->tableau))
+        adaptive_begin(tile, lane);
+}
+
 size_t tile_add(struct tile *tile, const float *x, const struct grid *grid, size_t step,
                 void *owner, size_t row)
 {
-    size_t lane = 0;
-    check(grid && step <= grid->steps);
-    if (tile->active == tile->stride)
-        return tile->stride;
-    while (tile->lanes[lane].grid)
-        lane++;
-    for (size_t i = 0; i < tile->field.dim; i++)
-        tile->x[i * tile->stride + lane] = x[i];
-    tile->lanes[lane] = (struct lane){
-        .grid = grid,
-        .step = step,
-        .finite = true,
-        .owner = owner,
-        .row = row,
-    };
-    tile->active++;
-    if (lane >= tile->end)
-        tile->end = lane + 1;
+    const struct lane entering = {.grid = grid, .step = step, .owner = owner, .row = row};
+    size_t lane = tile_take_lane(tile, &entering);
+    if (lane < tile->stride)
+        tile_put(tile, lane, x);
     return lane;
 }
 
 void tile_get(const struct tile *tile, size_t lane, float *out)
 {
     check(lane < tile->stride);
+    tile_get_at(tile, lane, tile->lanes[lane].step, out);
+}
+
+void tile_get_at(const struct tile *tile, size_t lane, size_t step, float *out)
+{
+    check(lane < tile->stride && step <= tile->lanes[lane].step);
+    if (tableau_adaptive(tile->tableau)) {
+        adaptive_get(tile, lane, step, out);
+        return;
+    }
     for (size_t i = 0; i < tile->field.dim; i++)
         out[i] = tile->x[i * tile->stride + lane];
+}
+
+size_t tile_state_floats(size_t dim, const struct tableau *tableau)
+{
+    return tableau_adaptive(tableau) ? adaptive_state_floats(dim, tableau) : dim;
+}
+
+void tile_save(const struct tile *tile, size_t lane, float *state)
+{
+    if (tableau_adaptive(tile->tableau))
+        adaptive_save(tile, lane, state);
+    else
+        tile_get(tile, lane, state);
+}
+
+size_t tile_restore(struct tile *tile, const float *state, const struct grid *grid, size_t step,
+                    void *owner, size_t row)
+{
+    const struct lane entering = {.grid = grid, .step = step, .owner = owner, .row = row};
+    size_t lane = tile_take_lane(tile, &entering);
+    if (lane == tile->stride)
+        return lane;
+    if (tableau_adaptive(tile->tableau))
+        adaptive_restore(tile, lane, state);
+    else
+        tile_put(tile, lane, state);
+    return lane;
 }
 
 void tile_drop(struct tile *tile, size_t lane)
@@ -100,7 +172,7 @@ void tile_drop(struct tile *tile, size_t lane)
 
 static bool tile_moves(const struct lane *lane)
 {
-    return lane->grid && lane->finite && lane->step < lane->grid->steps;
+    return lane->grid && lane->status == ROW_OK && lane->step < lane->grid->steps;
 }
 
 /* Fills h; false when no lane moves. */
@@ -117,15 +189,6 @@ static bool tile_set_steps(struct tile *tile, size_t lanes)
     return any;
 }
 
-/* from + c (to - from), never outside the step whatever the rounding. */
-static double tile_between(double from, double to, double c)
-{
-    double t = from + c * (to - from);
-    double low = from < to ? from : to;
-    double high = from < to ? to : from;
-    return t < low ? low : t > high ? high : t;
-}
-
 /* Fills t for a stage; a lane that stands still is evaluated where it stands, a free one at 0. */
 static void tile_set_times(struct tile *tile, size_t lanes, double c)
 {
@@ -133,7 +196,7 @@ static void tile_set_times(struct tile *tile, size_t lanes, double c)
         const struct lane *lane = &tile->lanes[r];
         double t = lane->grid ? lane->grid->times[lane->step] : 0.0;
         if (tile_moves(lane))
-            t = tile_between(t, lane->grid->times[lane->step + 1], c);
+            t = grid_between(t, lane->grid->times[lane->step + 1], c);
         tile->t[r] = (float)t;
     }
 }
@@ -168,7 +231,9 @@ static void tile_arrive(struct tile *tile, size_t lanes)
         if (!tile_moves(lane))
             continue;
         lane->step++;
-        lane->finite = isfinite(bad[r]);
+        lane->evaluations += tile->tableau->stages;
+        if (!isfinite(bad[r]))
+            lane->status = ROW_NON_FINITE;
     }
 }
 
@@ -179,6 +244,10 @@ void tile_step(struct tile *tile)
         .lanes = tile->end,
         .team = tile->team,
     };
+    if (tableau_adaptive(tile->tableau)) {
+        adaptive_step(tile, shape);
+        return;
+    }
     if (!tile_set_steps(tile, shape.lanes))
         return;
     tile_evaluate(tile, shape);

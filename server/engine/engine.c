@@ -115,8 +115,7 @@ static double engine_run_cost(const struct run *run)
     double rows = (double)run->spec.count;
     if (rows > ENGINE_ACCOUNT_ROWS)
         rows = ENGINE_ACCOUNT_ROWS;
-    return rows * (double)run->grid.steps * (double)run->spec.tableau->stages *
-           net_cost(&run->model->model.spec.net);
+    return rows * sample_spec_evaluations(&run->spec) * net_cost(&run->model->model.spec.net);
 }
 
 /* Lock held. A run that comes to an idle engine is always taken. */

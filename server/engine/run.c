@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -38,14 +39,14 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
         .rows = rows,
         .frames = run->grid.frame_count,
         .window = run_window(run, units, workers),
-        .evaluations = (uint64_t)run->grid.steps * run->spec.tableau->stages,
+        .evaluations = (uint64_t)sample_spec_evaluations(&run->spec),
     };
     if (sched_run_init(&run->sched, &ask))
         return err_set(err, ERR_NOMEM, "", "out of memory");
     size_t unit_rows = rows < SCHED_BLOCK ? (size_t)rows : SCHED_BLOCK;
     size_t window = run->sched.window;
     size_t held = window * unit_rows * run->dim;
-    size_t states = run->grid.frame_count > 1 ? (size_t)rows * run->dim : 0;
+    size_t states = run->grid.frame_count > 1 ? (size_t)rows * run->state_floats : 0;
     run->bytes = (held * (1 + RUN_TEXT_SHARE) + states) * sizeof(float);
     run->units = mem_zalloc(window, sizeof *run->units);
     run->rows = mem_alloc(held, sizeof *run->rows);
@@ -75,23 +76,19 @@ static int run_prepare(struct run *run, const struct run_options *options, size_
                        struct err *err)
 {
     const struct sample_spec *spec = &run->spec;
-    struct grid_spec grid = {.t0 = spec->t0,
-                             .t1 = spec->t1,
-                             .steps = spec->steps,
-                             .times = options->frames ? spec->times : NULL,
-                             .time_count = options->frames ? spec->time_count : 0,
-                             .frames = options->frames ? spec->frames : 0};
     run->dim = run->model->model.spec.net.dim;
     int code = sample_spec_check(spec, run->dim, err);
     if (code == 0)
-        code = grid_init(&run->grid, &grid, err);
+        code = sample_spec_grid(&run->grid, spec, options->frames, err);
     if (code)
         return code;
+    run->state_floats = tile_state_floats(run->dim, spec->tableau);
     if (run->grid.frame_count > 1 &&
-        (double)spec->count * (double)run->dim * sizeof(float) > RUN_STATE_BYTES)
+        (double)spec->count * (double)run->state_floats * sizeof(float) > RUN_STATE_BYTES)
         return err_set(err, ERR_TOO_LARGE, "/count",
-                       "a trajectory keeps the states of its rows: at most %.0f rows of this model",
-                       RUN_STATE_BYTES / sizeof(float) / (double)run->dim);
+                       "a trajectory keeps the states of its rows: at most %.0f rows of this model "
+                       "with this solver",
+                       floor(RUN_STATE_BYTES / sizeof(float) / (double)run->state_floats));
     run->info = (struct rows_info){.model = run->model->name,
                                    .version = run->model->version,
                                    .spec = &run->spec,
@@ -152,13 +149,17 @@ static void run_encode_tail(struct run *run)
 {
     buf_clear(&run->text);
     uv_mutex_lock(&run->engine->lock);
-    uint64_t evaluations = run->evaluations;
-    size_t failures = run->failure_count < RUN_FAILURES ? run->failure_count : RUN_FAILURES;
+    const struct rows_outcome outcome = {
+        .evaluations = run->evaluations,
+        .tally = run->tally,
+        .failures = run->failures,
+        .failure_count = run->failure_count,
+    };
     uv_mutex_unlock(&run->engine->lock);
     if (run->frames)
-        frames_tail(&run->text, run->format, &run->info, evaluations, run->failures, failures);
+        frames_tail(&run->text, run->format, &outcome);
     else
-        rows_tail(&run->text, run->format, &run->info, evaluations, run->failures, failures);
+        rows_tail(&run->text, run->format, &outcome);
 }
 
 /* The piece that is read now, or NULL when it is not computed yet. */

@@ -39,13 +39,16 @@ struct run {
     size_t dim;
     struct unit *units;     /* [sched.window] a ring */
     float *rows;            /* [sched.window][rows of a unit][dim] */
-    float *state;           /* [rows][dim] last frame of each row; NULL for one frame */
+    float *state;           /* [rows][state_floats] each row at its last frame (tile_save); NULL
+                               for one frame */
+    size_t state_floats;
     atomic_bool cancelled;
     size_t pins;            /* rows in tiles and units being encoded: the run stays until 0; lock */
     bool released;          /* the owner let go; lock */
     int error;              /* ERR_NOMEM: encoding failed; lock */
     uint64_t units_ready;   /* so far; lock */
     uint64_t evaluations;   /* lock */
+    struct rows_tally tally; /* of rows that have ended, where they choose their steps; lock */
     struct rows_failure *failures; /* [RUN_FAILURES], NULL until one fails; lock */
     size_t failure_count;          /* lock */
     uint64_t submitted_ns, started_ns, ended_ns; /* 0: not yet; lock */

@@ -4,9 +4,6 @@
 #include "core/base/mem.h"
 #include "core/linalg/rng.h"
 
-#include <math.h>
-#include <string.h>
-
 int seat_take(struct seat *seat, const struct sched_key *key)
 {
     struct model_ref *model = (struct model_ref *)key->model;
@@ -45,64 +42,71 @@ static size_t seat_to_step(const struct unit *unit)
     return run->grid.frames[sched_unit_frame(&run->sched, unit->index)];
 }
 
-static bool seat_finite(const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Where row `row` of the whole request begins in this unit: x0, noise, or its last frame. */
-static void seat_begin_row(const struct unit *unit, uint64_t row, float *x)
+/* Puts row `row` of a unit into the tile where it begins: x0, noise, or its last frame. Returns its
+   lane. */
+static size_t seat_begin_row(struct seat *seat, struct unit *unit, size_t row)
 {
     const struct run *run = unit->run;
     const struct sample_spec *spec = &run->spec;
-    size_t dim = run->dim;
+    uint64_t of_all = sched_unit_row(&run->sched, unit->index) + row;
+    size_t step = seat_from_step(unit);
     if (sched_unit_frame(&run->sched, unit->index) > 0)
-        memcpy(x, run->state + row * dim, dim * sizeof *x);
-    else if (spec->x0)
-        memcpy(x, spec->x0 + row * dim, dim * sizeof *x);
-    else
-        rng_normal((struct rng_key){.seed = spec->seed, .stream = RNG_SOURCE}, row, 0, x, dim);
+        return tile_restore(&seat->tile, run->state + of_all * run->state_floats, &run->grid, step,
+                            unit, row);
+    if (spec->x0)
+        return tile_add(&seat->tile, spec->x0 + of_all * run->dim, &run->grid, step, unit, row);
+    rng_normal((struct rng_key){.seed = spec->seed, .stream = RNG_SOURCE}, of_all, 0, seat->row,
+               run->dim);
+    return tile_add(&seat->tile, seat->row, &run->grid, step, unit, row);
 }
 
-/* The row in seat->row is at the end of its unit, or of its life. */
-static void seat_arrive(struct seat *seat, struct unit *unit, size_t row, size_t steps)
+/* Takes a row out of the tile, with all that its next frame needs. */
+static void seat_let_out(struct seat *seat, size_t lane)
 {
+    const struct lane *at = &seat->tile.lanes[lane];
+    struct unit *unit = at->owner;
     struct run *run = unit->run;
-    const float *x = seat->row;
-    bool ok = seat_finite(x, run->dim);
-    memcpy(unit->rows + row * run->dim, x, run->dim * sizeof *x);
-    unit->ok[row] = ok;
+    size_t end = seat_to_step(unit);
+    tile_get_at(&seat->tile, lane, at->step < end ? at->step : end,
+                unit->rows + at->row * run->dim);
+    unit->ok[at->row] = at->status == ROW_OK;
     if (run->state) {
-        uint64_t first = sched_unit_row(&run->sched, unit->index);
-        memcpy(run->state + (first + row) * run->dim, x, run->dim * sizeof *x);
+        uint64_t row = sched_unit_row(&run->sched, unit->index) + at->row;
+        tile_save(&seat->tile, lane, run->state + row * run->state_floats);
     }
     check(seat->arrival_count < 2 * SEAT_LANES);
     seat->arrivals[seat->arrival_count++] =
-        (struct arrival){unit, row, steps * run->spec.tableau->stages, ok};
+        (struct arrival){unit, at->row, at->evaluations, at->status, at->solve};
+    tile_drop(&seat->tile, lane);
+}
+
+/* Lets the lane out if its row is at its frame, has failed, or its run was cancelled; else notes
+   when it may be. */
+static void seat_attend(struct seat *seat, size_t lane)
+{
+    const struct lane *at = &seat->tile.lanes[lane];
+    const struct unit *unit = at->owner;
+    bool cancelled = atomic_load_explicit(&unit->run->cancelled, memory_order_relaxed);
+    if (at->step >= seat_to_step(unit) || at->status != ROW_OK || cancelled) {
+        seat_let_out(seat, lane);
+        return;
+    }
+    /* A chosen step may pass any number of frames. */
+    size_t left = tableau_adaptive(seat->tile.tableau) ? 1 : seat_to_step(unit) - at->step;
+    if (left < seat->steps)
+        seat->steps = left;
 }
 
 void seat_load(struct seat *seat)
 {
     for (size_t i = 0; i < seat->claim_count; i++) {
         const struct sched_claim *claim = &seat->claims[i];
-        struct run *run = run_of(claim->run);
-        struct unit *unit = run_unit(run, claim->unit);
-        uint64_t first = sched_unit_row(&run->sched, claim->unit);
-        size_t step = seat_from_step(unit), end = seat_to_step(unit);
+        struct unit *unit = run_unit(run_of(claim->run), claim->unit);
         for (size_t r = claim->first; r < claim->first + claim->count; r++) {
-            seat_begin_row(unit, first + r, seat->row);
-            if (step == end || !seat_finite(seat->row, run->dim))
-                seat_arrive(seat, unit, r, 0);
-            else
-                check(tile_add(&seat->tile, seat->row, &run->grid, step, unit, r) <
-                      seat->tile.stride);
+            size_t lane = seat_begin_row(seat, unit, r);
+            check(lane < seat->tile.stride);
+            seat_attend(seat, lane);
         }
-        if (step < end && end - step < seat->steps)
-            seat->steps = end - step;
     }
     seat->claim_count = 0;
 }
@@ -120,22 +124,9 @@ bool seat_due(const struct seat *seat)
 
 void seat_collect(struct seat *seat)
 {
-    struct tile *tile = &seat->tile;
     seat->steps = SIZE_MAX;
-    for (size_t i = 0; i < tile->stride; i++) {
-        const struct lane *lane = &tile->lanes[i];
-        if (!lane->grid)
-            continue;
-        struct unit *unit = lane->owner;
-        size_t left = seat_to_step(unit) - lane->step;
-        bool cancelled = atomic_load_explicit(&unit->run->cancelled, memory_order_relaxed);
-        if (left > 0 && lane->finite && !cancelled) {
-            if (left < seat->steps)
-                seat->steps = left;
-            continue;
-        }
-        tile_get(tile, i, seat->row);
-        seat_arrive(seat, unit, lane->row, lane->step - seat_from_step(unit));
-        tile_drop(tile, i);
+    for (size_t lane = 0; lane < seat->tile.stride; lane++) {
+        if (seat->tile.lanes[lane].grid)
+            seat_attend(seat, lane);
     }
 }

@@ -12,7 +12,8 @@ struct arrival {
     struct unit *unit;
     size_t row;         /* of the unit */
     size_t evaluations; /* taken in this tile */
-    bool ok;            /* finite */
+    enum row_status status;
+    struct solve solve; /* under an embedded pair: what the row took in all */
 };
 
 struct seat {

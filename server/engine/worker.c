@@ -26,13 +26,28 @@ struct worker {
     size_t dead_count;
 };
 
-static void worker_note_failure(struct run *run, uint64_t row)
+static void worker_note_failure(struct run *run, uint64_t row, enum row_status status)
 {
     if (!run->failures)
         run->failures = mem_alloc(RUN_FAILURES, sizeof *run->failures);
     if (run->failures && run->failure_count < RUN_FAILURES)
         run->failures[run->failure_count++] =
-            (struct rows_failure){.row = row, .status = "non_finite"};
+            (struct rows_failure){.row = row, .status = row_status_name(status)};
+}
+
+/* Lock held: a row has ended. */
+static void worker_tally(struct run *run, const struct solve *solve)
+{
+    struct rows_tally *tally = &run->tally;
+    if (!tableau_adaptive(run->spec.tableau))
+        return;
+    if (tally->rows == 0 || solve->evaluations < tally->evaluations_min)
+        tally->evaluations_min = solve->evaluations;
+    if (solve->evaluations > tally->evaluations_max)
+        tally->evaluations_max = solve->evaluations;
+    tally->rows++;
+    tally->accepted += solve->accepted;
+    tally->rejected += solve->rejected;
 }
 
 /* Lock held: books one row. Its pin becomes the pin of its unit's encoding, or goes. */
@@ -47,8 +62,10 @@ static void worker_book(struct worker *worker, const struct arrival *arrival)
     engine->busy_cost += (double)arrival->evaluations * net_cost(&run->model->model.spec.net);
     if (sched_unit_frame(&run->sched, unit->index) + 1 == run->sched.frames) {
         engine->stats.rows++;
-        if (!arrival->ok)
-            worker_note_failure(run, sched_unit_row(&run->sched, unit->index) + arrival->row);
+        worker_tally(run, &arrival->solve);
+        if (arrival->status != ROW_OK)
+            worker_note_failure(run, sched_unit_row(&run->sched, unit->index) + arrival->row,
+                                arrival->status);
     }
     if (--unit->remaining == 0 && !run->released) {
         if (sched_unit_done(&run->sched, unit->index))

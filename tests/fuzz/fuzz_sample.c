@@ -17,6 +17,10 @@ static void try_body(const char *body, size_t size, bool trajectory)
     check(json_name_valid(request.model));
     check(spec->count >= 1 && spec->count <= LIMIT_COUNT);
     check(spec->steps >= 1 && spec->steps <= LIMIT_STEPS && spec->tableau);
+    check(spec->rtol >= LIMIT_RTOL_MIN && spec->rtol <= 1);
+    check(spec->atol >= LIMIT_ATOL_MIN && spec->atol <= 1);
+    check(spec->max_evaluations >= SPEC_EVALUATIONS_MIN);
+    check(spec->max_evaluations <= LIMIT_EVALUATIONS);
     check(spec->t0 >= 0 && spec->t0 <= 1 && spec->t1 >= 0 && spec->t1 <= 1);
     check(spec->frames <= LIMIT_FRAMES && spec->time_count <= LIMIT_FRAMES);
     check(trajectory || (!spec->times && spec->frames == 0));

@@ -26,7 +26,11 @@ static void describe_sample_spec(struct buf *out, const struct sample_request *r
     buf_printf(out, "model %s\ncount %llu\n", request->model, (unsigned long long)spec->count);
     if (spec->has_seed)
         buf_printf(out, "seed %llu\n", (unsigned long long)spec->seed);
-    buf_printf(out, "solver %s, %zu steps\n", spec->tableau->name, spec->steps);
+    if (tableau_adaptive(spec->tableau))
+        buf_printf(out, "solver %s, rtol %g, atol %g, %zu evaluations\n", spec->tableau->name,
+                   spec->rtol, spec->atol, spec->max_evaluations);
+    else
+        buf_printf(out, "solver %s, %zu steps\n", spec->tableau->name, spec->steps);
     buf_printf(out, "from %g to %g\n", spec->t0, spec->t1);
     if (spec->x0) {
         buf_printf(out, "x0 of %zu numbers a row:", spec->x0_dim);

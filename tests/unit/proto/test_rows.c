@@ -100,7 +100,9 @@ static void write_rows(struct answer *answer, enum row_format format, size_t siz
         struct rows_piece piece = piece_of(answer, at, size);
         rows_body(&answer->out, format, &answer->info, &piece);
     }
-    rows_tail(&answer->out, format, &answer->info, 6, &failure, answer->ok[1] ? 0 : 1);
+    rows_tail(&answer->out, format,
+              &(struct rows_outcome){
+                  .evaluations = 6, .failures = &failure, .failure_count = answer->ok[1] ? 0 : 1});
 }
 
 #define INFO_JSON                                                                                  \
@@ -213,6 +215,32 @@ START_TEST(a_long_uniform_grid_is_only_called_so)
 }
 END_TEST
 
+START_TEST(adaptive_answer_states_tolerances_and_what_rows_took)
+{
+    struct answer answer;
+    answer_init(&answer, 2, 0);
+    answer.spec.tableau = tableau_find("tsit5");
+    answer.spec.rtol = 1e-4;
+    solver_is(&answer, "\"solver\":{\"method\":\"tsit5\",\"rtol\":0.0001,\"atol\":0.00001,"
+                       "\"max_evaluations\":10000,\"t0\":0,\"t1\":1},");
+    const struct rows_failure failures[] = {{1, "max_evaluations"}, {2, "step_underflow"}};
+    const struct rows_outcome outcome = {
+        .evaluations = 75,
+        .tally =
+            {.rows = 3, .evaluations_min = 20, .evaluations_max = 32, .accepted = 9, .rejected = 2},
+        .failures = failures,
+        .failure_count = 2,
+    };
+    rows_tail(&answer.out, ROWS_JSON, &outcome);
+    is_text(&answer.out, "],\"evaluations\":75,"
+                         "\"evaluations_per_row\":{\"min\":20,\"mean\":25,\"max\":32},"
+                         "\"steps\":{\"accepted\":9,\"rejected\":2},"
+                         "\"failed\":[{\"row\":1,\"status\":\"max_evaluations\"},"
+                         "{\"row\":2,\"status\":\"step_underflow\"}]}\n");
+    answer_release(&answer);
+}
+END_TEST
+
 static void write_frames(struct answer *answer, enum row_format format, size_t size)
 {
     frames_head(&answer->out, format, &answer->info);
@@ -222,7 +250,7 @@ static void write_frames(struct answer *answer, enum row_format format, size_t s
             frames_body(&answer->out, format, &answer->info, frame, &piece);
         }
     }
-    frames_tail(&answer->out, format, &answer->info, 6, NULL, 0);
+    frames_tail(&answer->out, format, &(struct rows_outcome){.evaluations = 6});
 }
 
 #define SAMPLES_JSON "\"samples\":[[1.5,-7,\"x\"],null,[-0.5,12,\"x\"]]}"
@@ -436,6 +464,7 @@ int main(void)
     tcase_add_test(tests, npy_holds_numbers_and_the_index_of_levels);
     tcase_add_test(tests, a_failed_row_of_one_column_is_a_row_too);
     tcase_add_test(tests, a_long_uniform_grid_is_only_called_so);
+    tcase_add_test(tests, adaptive_answer_states_tolerances_and_what_rows_took);
     tcase_add_test(tests, frames_are_events_or_lines);
     tcase_add_test(tests, an_error_in_the_stream_is_a_problem_document);
     tcase_add_test(tests, every_failed_allocation_fails_the_buffer);

@@ -9,7 +9,8 @@ BUILD_PACKAGES=(gcc g++ meson ninja-build pkg-config libmicrohttpd-dev libjansso
     libopenblas-pthread-dev libsqlite3-dev nettle-dev)
 TEST_PACKAGES=(check clang libclang-rt-14-dev curl e2fsprogs git python3 python3-numpy python3-yaml
     universal-ctags)
-BENCH_PACKAGES=(python3 python3-numpy python3-scipy)
+BENCH_PACKAGES=(curl libopenblas0-openmp python3 python3-fastapi python3-httptools python3-numpy
+    python3-scipy python3-torch python3-uvicorn python3-uvloop wrk)
 
 say() { printf '== %s\n' "$*" >&2; }
 

@@ -178,7 +178,7 @@ int main(int argc, char **argv)
     load_model(&bench);
     buf_init(&bench.answer, SIZE_MAX);
     const struct engine_options options = {.workers = (size_t)strtoul(argv[4], NULL, 10),
-                                           .kernels = simd_select(NULL),
+                                           .kernels = {[PRECISION_F32] = simd_select(NULL)},
                                            .loop = &bench.loop,
                                            .cost_limit = 1e18,
                                            .bytes_limit = UINT64_MAX};

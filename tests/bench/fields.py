@@ -26,7 +26,8 @@ PRECISIONS = {"f32": 1e-4, "bf16x3": 1e-3, "bf16": 0.1}  # and how far rows may 
 SMALL, MIDDLE, LARGE = (2, 64, 3), (2, 512, 4), (784, 1024, 4)
 CASES = [(SMALL, 1), (SMALL, 1024), (SMALL, 16384), (MIDDLE, 1024), (MIDDLE, 16384), (LARGE, 1024),
          (LARGE, 16384)]
-EAGER, JIT, ORT, ORT_LOOP = "PyTorch eager", "PyTorch jit", "ONNX Runtime", "ONNX Runtime, inner loop"
+EAGER, JIT = "PyTorch eager", "PyTorch jit"
+ORT, ORT_LOOP = "ONNX Runtime", "ONNX Runtime, inner loop"
 
 # (precision, network, rows): [(peer, ratio)]; issue "The engine".
 GOALS = {("f32", SMALL, 1): [(EAGER, 60), (ORT, 15)]}

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What the benches measure with, without the peers: the graphs, the engine's contender, the load."""
+"""What the benches measure with, the peers apart: the graphs, the engine's contender, the load."""
 import json
 import subprocess
 import sys
@@ -110,8 +110,7 @@ class Graphs(unittest.TestCase):
         np.testing.assert_allclose(x, euler(self.network, self.x, 4), atol=1e-6)
 
     def test_the_engine_computes_the_same_rows(self):
-        engine = contenders.Contender("advectd", [TOOLS / "field_engine", self.folder.name, 5, "f32",
-                                                  2])
+        engine = contenders.engine(self.folder.name, 5, "f32")
         self.addCleanup(engine.end)
         self.assertIsNone(engine.reason)
         rows = {}
@@ -123,8 +122,7 @@ class Graphs(unittest.TestCase):
         np.testing.assert_allclose(rows["save"], euler(self.network, rows["noise"], 4), atol=1e-5)
 
     def test_a_precision_that_is_not_known_is_absent(self):
-        engine = contenders.Contender("advectd", [TOOLS / "field_engine", self.folder.name, 5, "f7",
-                                                  2])
+        engine = contenders.engine(self.folder.name, 5, "f7")
         self.assertIn("/precision", engine.reason)
 
 

@@ -31,8 +31,19 @@ bool signature_is_npy(const unsigned char *bytes, size_t size)
     return size >= sizeof npy_magic - 1 && memcmp(bytes, npy_magic, sizeof npy_magic - 1) == 0;
 }
 
+/* A safetensors file begins with the length of its header, whose low bytes may be those of a
+   pickle: 640 is 80 02. No pickle goes on with zeros. */
+static bool signature_is_length(const unsigned char *bytes, size_t size)
+{
+    static const unsigned char zeros[5];
+    return size >= SIGNATURE_BYTES && bytes[0] == 0x80 &&
+           memcmp(bytes + SIGNATURE_BYTES - sizeof zeros, zeros, sizeof zeros) == 0;
+}
+
 const char *signature_foreign(const unsigned char *bytes, size_t size)
 {
+    if (signature_is_length(bytes, size))
+        return NULL;
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
         if (size >= foreign[i].size && memcmp(bytes, foreign[i].magic, foreign[i].size) == 0)
             return foreign[i].name;

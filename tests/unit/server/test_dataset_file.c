@@ -142,6 +142,16 @@ START_TEST(other_formats_are_refused_by_name)
 }
 END_TEST
 
+/* The first bytes of a checkpoint whose header has 640, or 896, bytes. */
+START_TEST(the_length_of_a_header_is_no_pickle)
+{
+    ck_assert_ptr_null(signature_foreign((const unsigned char *)"\x80\2\0\0\0\0\0\0", 8));
+    ck_assert_ptr_null(signature_foreign((const unsigned char *)"\x80\3\0\0\0\0\0\0", 8));
+    ck_assert_ptr_nonnull(signature_foreign((const unsigned char *)"\x80\2c__mai", 8));
+    ck_assert_ptr_nonnull(signature_foreign((const unsigned char *)"\x80\2.", 3));
+}
+END_TEST
+
 START_TEST(array_has_numeric_columns_with_exact_statistics)
 {
     static const float values[] = {1, 0.1F, 2, 0.2F, 3, 0.3F};
@@ -305,6 +315,7 @@ static Suite *make_suite(void)
     tcase_add_test(tcase, table_without_header_is_refused);
     tcase_add_test(tcase, nothing_and_only_a_header_are_refused);
     tcase_add_test(tcase, other_formats_are_refused_by_name);
+    tcase_add_test(tcase, the_length_of_a_header_is_no_pickle);
     tcase_add_test(tcase, array_has_numeric_columns_with_exact_statistics);
     tcase_add_test(tcase, largest_integers_of_an_array_are_passed_on_as_numbers);
     tcase_add_test(tcase, overrides_say_the_kinds_of_an_array);

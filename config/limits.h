@@ -29,6 +29,9 @@
 #define LIMIT_LAYER_WIDTH 16384
 #define LIMIT_TIME_FREQUENCIES 512
 
+/* Points of a path given as a table, steps of a DDPM: the longest published one has 4,000. */
+#define LIMIT_PATH_POINTS 4096
+
 /* Data dimension of a model or an encoded table. */
 #define LIMIT_DIM 4096
 /* Rows of one request; a table of a billion rows is a file, not an answer. */

@@ -4,6 +4,7 @@
 #include "core/net/weights.h"
 #include "proto/json_write.h"
 #include "proto/net_codec.h"
+#include "proto/path_codec.h"
 #include "proto/safetensors.h"
 
 #include <stdio.h>
@@ -11,21 +12,9 @@
 
 enum { WORD_TEXT = 64 };
 
-static int read_path(enum path_kind *out, struct json value, struct err *err)
-{
-    static const char *const known[] = {"kind", NULL};
-    struct json kind = json_get(value, "kind");
-    const char *text;
-    if (!json_present(value))
-        return 0;
-    int code = json_object_check(value, known, err);
-    if (!code)
-        code = json_read_string(kind, WORD_TEXT, &text, err);
-    if (!code && !path_find(text, out))
-        code = err_set(err, ERR_INVALID, kind.pointer, "must be %s; this version knows no other",
-                       path_name(PATH_LINEAR));
-    return code;
-}
+/* Of "clamp". Below, 1 - clamp is 1 in float32 and what is divided by is noise. */
+static const double clamp_min = 1e-6;
+static const double clamp_max = 0.1;
 
 static int read_prediction(enum prediction *out, struct json value, struct err *err)
 {
@@ -34,8 +23,8 @@ static int read_prediction(enum prediction *out, struct json value, struct err *
         return 0;
     int code = json_read_string(value, WORD_TEXT, &text, err);
     if (!code && !prediction_find(text, out))
-        code = err_set(err, ERR_INVALID, value.pointer, "must be %s; this version knows no other",
-                       prediction_name(PREDICTION_VELOCITY));
+        code = err_set(err, ERR_INVALID, value.pointer,
+                       "must be one of velocity, data, noise, score");
     return code;
 }
 
@@ -50,8 +39,19 @@ static int read_noise_at(int *out, struct json value, struct err *err)
     return code;
 }
 
+static int read_path(struct model_spec *spec, struct json value, struct json noise_at,
+                     struct err *err)
+{
+    int code = json_present(value) ? path_codec_read(&spec->path, value, err) : 0;
+    if (!code && spec->path.kind == PATH_DDPM && spec->noise_at != 1)
+        code = err_set(err, ERR_INVALID, noise_at.pointer,
+                       "must be 1 on the path ddpm, whose steps count from the data to the noise");
+    return code;
+}
+
 static int read_spec(struct model_spec *spec, struct json root, struct err *err)
 {
+    struct json clamp = json_get(root, "clamp");
     int code = net_codec_read_word(json_get(root, "network"), "mlp", err);
     if (!code)
         code = net_codec_read_activation(&spec->net.activation, json_get(root, "activation"), err);
@@ -61,8 +61,10 @@ static int read_spec(struct model_spec *spec, struct json root, struct err *err)
         code = read_noise_at(&spec->noise_at, json_get(root, "noise_at"), err);
     if (!code)
         code = read_prediction(&spec->prediction, json_get(root, "prediction"), err);
+    if (!code && json_present(clamp))
+        code = json_read_number(clamp, clamp_min, clamp_max, &spec->clamp, err);
     if (!code)
-        code = read_path(&spec->path, json_get(root, "path"), err);
+        code = read_path(spec, json_get(root, "path"), json_get(root, "noise_at"), err);
     return code;
 }
 
@@ -99,8 +101,9 @@ static int read_training(char **out, struct json value, struct err *err)
 
 static int read_config(struct model_config *config, struct json root, struct err *err)
 {
-    static const char *const known[] = {"network",    "activation", "time", "noise_at", "path",
-                                        "prediction", "columns",    "ema",  "training", NULL};
+    static const char *const known[] = {"network", "activation", "time",    "noise_at",
+                                        "path",    "prediction", "clamp",   "columns",
+                                        "ema",     "training",   NULL};
     struct json ema = json_get(root, "ema");
     int code = json_object_check(root, known, err);
     if (!code)
@@ -116,10 +119,9 @@ static int read_config(struct model_config *config, struct json root, struct err
 
 int model_config_decode(struct model_config *out, const char *text, size_t size, struct err *err)
 {
-    struct model_config config = {
-        .spec = {.path = PATH_LINEAR, .prediction = PREDICTION_VELOCITY},
-    };
+    struct model_config config = {0};
     struct json_doc *doc;
+    model_spec_init(&config.spec);
     int code = json_parse(&doc, text, size, LIMIT_HEADER_BYTES, err);
     if (code)
         return code;
@@ -154,9 +156,8 @@ void model_config_encode(struct buf *out, const struct model_config *config)
     net_codec_write_time(&w, "time", &spec->net.time);
     json_write_integer(&w, "noise_at", spec->noise_at);
     json_write_string(&w, "prediction", prediction_name(spec->prediction));
-    json_open_object(&w, "path");
-    json_write_string(&w, "kind", path_name(spec->path));
-    json_close_object(&w);
+    json_write_number(&w, "clamp", spec->clamp);
+    path_codec_write(&w, "path", &spec->path);
     if (config->schema.count > 0)
         write_columns(&w, &config->schema);
     json_write_boolean(&w, "ema", config->ema);
@@ -167,6 +168,7 @@ void model_config_encode(struct buf *out, const struct model_config *config)
 
 void model_config_release(struct model_config *config)
 {
+    model_spec_release(&config->spec);
     schema_release(&config->schema);
     mem_free(config->training);
     *config = (struct model_config){0};
@@ -246,11 +248,13 @@ int model_load(struct model *model, struct model_config *config, const unsigned 
         return code;
     code = load(&loaded, &found, &file, sidecar, err);
     safetensors_release(&file);
+    if (!code && model_spec_copy(&loaded.spec, &found.spec))
+        code = err_set(err, ERR_NOMEM, "/path", "not enough memory for the path");
     if (code) {
+        model_release(&loaded);
         model_config_release(&found);
         return code;
     }
-    loaded.spec = found.spec;
     *model = loaded;
     *config = found;
     return 0;

@@ -8,14 +8,14 @@
 #include "proto/json.h"
 
 struct model_config {
-    struct model_spec spec; /* dim and hidden are left 0: the weights say them */
+    struct model_spec spec; /* dim and hidden are left 0: the weights say them; owned */
     struct schema schema;   /* count 0 where the checkpoint has no columns; owned */
     bool ema;
     char *training; /* JSON text of the training record, or NULL; owned */
 };
 
 /* Strict: unknown fields, and missing "activation" or "time", are errors that name the field
-   ("/time/input"). Defaults: network "mlp", noise_at 0, prediction "velocity", path linear. */
+   ("/time/input"). Defaults: network "mlp", and those of model_spec_init. */
 int model_config_decode(struct model_config *out, const char *text, size_t size, struct err *err);
 void model_config_encode(struct buf *out, const struct model_config *config);
 void model_config_release(struct model_config *config);

@@ -147,12 +147,23 @@ static int read_validation(struct train_spec *spec, struct json value, struct er
     return code;
 }
 
+static int read_path(struct path *path, struct json value, struct err *err)
+{
+    const char *text;
+    if (!json_present(value))
+        return 0;
+    int code = json_read_string(value, WORD_TEXT, &text, err);
+    if (!code && !path_find(text, &path->kind))
+        code = err_set(err, ERR_INVALID, value.pointer, "must be %s", path_name(PATH_LINEAR));
+    return code;
+}
+
 static int read_spec(struct train_spec *spec, struct json root, struct err *err)
 {
     uint64_t batch_size = spec->batch_size;
     int code = read_network(&spec->net, json_get(root, "network"), err);
     if (!code)
-        code = net_codec_read_word(json_get(root, "path"), path_name(PATH_LINEAR), err);
+        code = read_path(&spec->path, json_get(root, "path"), err);
     if (!code)
         code = read_whole(json_get(root, "steps"), (int64_t)LIMIT_TRAIN_STEPS, &spec->steps, err);
     if (!code)
@@ -310,7 +321,7 @@ static void write_ema(struct json_writer *w, double decay)
 static void write_spec(struct json_writer *w, const struct train_spec *spec)
 {
     write_network(w, &spec->net);
-    json_write_string(w, "path", path_name(spec->path));
+    json_write_string(w, "path", path_name(spec->path.kind));
     json_write_unsigned(w, "steps", spec->steps);
     json_write_unsigned(w, "batch_size", spec->batch_size);
     write_optimizer(w, spec->optimizer);

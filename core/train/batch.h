@@ -25,7 +25,7 @@ uint32_t shuffle_at(const struct shuffle *shuffle, uint32_t index);
 /* Where batches come from; all borrowed. */
 struct batch_source {
     uint64_t seed;
-    enum path_kind path;
+    const struct path *path;
     size_t dim;
     const float *rows;     /* [?, dim] */
     const uint32_t *order; /* [count] rows to draw from */

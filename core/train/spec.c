@@ -34,7 +34,7 @@ void train_spec_init(struct train_spec *spec)
                 .hidden_count = 3,
                 .hidden = {128, 128, 128},
             },
-        .path = PATH_LINEAR,
+        .path = {.kind = PATH_LINEAR},
         .steps = 4000,
         .batch_size = 256,
         .optimizer =
@@ -108,6 +108,9 @@ int train_spec_check(const struct train_spec *spec, struct err *err)
     struct net_spec net = spec->net;
     if (net.dim == 0)
         net.dim = 1; /* the data are not known yet */
+    if (spec->path.kind != PATH_LINEAR)
+        return err_set(err, ERR_INVALID, "/path",
+                       "must be linear; no other path can be trained on");
     int code = range_check(ranges, sizeof ranges / sizeof ranges[0], err);
     return code ? code : net_check(&net, err);
 }

@@ -18,7 +18,7 @@ struct optimizer_spec {
 
 struct train_spec {
     struct net_spec net; /* dim is filled in from the data */
-    enum path_kind path;
+    struct path path; /* linear */
     uint64_t steps;
     size_t batch_size;
     struct optimizer_spec optimizer;

@@ -127,7 +127,7 @@ static struct batch_source trainer_source(const struct trainer *trainer, size_t 
 {
     return (struct batch_source){
         .seed = trainer->spec.seed,
-        .path = trainer->spec.path,
+        .path = &trainer->spec.path,
         .dim = trainer->spec.net.dim,
         .rows = trainer->rows,
         .order = trainer->order + first,

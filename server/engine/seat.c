@@ -42,6 +42,15 @@ static size_t seat_to_step(const struct unit *unit)
     return run->grid.frames[sched_unit_frame(&run->sched, unit->index)];
 }
 
+/* Standard normal numbers times what the model's path begins with: 1 on most. */
+static void seat_draw_source(const struct run *run, uint64_t row, float *x)
+{
+    float scale = (float)path_source_scale(&run->model->model.spec.path);
+    rng_normal((struct rng_key){.seed = run->spec.seed, .stream = RNG_SOURCE}, row, 0, x, run->dim);
+    for (size_t i = 0; i < run->dim; i++)
+        x[i] *= scale;
+}
+
 /* Puts row `row` of a unit into the tile where it begins: x0, noise, or its last frame. Returns its
    lane. */
 static size_t seat_begin_row(struct seat *seat, struct unit *unit, size_t row)
@@ -55,8 +64,7 @@ static size_t seat_begin_row(struct seat *seat, struct unit *unit, size_t row)
                             unit, row);
     if (spec->x0)
         return tile_add(&seat->tile, spec->x0 + of_all * run->dim, &run->grid, step, unit, row);
-    rng_normal((struct rng_key){.seed = spec->seed, .stream = RNG_SOURCE}, of_all, 0, seat->row,
-               run->dim);
+    seat_draw_source(run, of_all, seat->row);
     return tile_add(&seat->tile, seat->row, &run->grid, step, unit, row);
 }
 

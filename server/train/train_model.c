@@ -40,11 +40,12 @@ static void write_config(struct buf *out, const struct train_model *result, char
 {
     const struct train_spec *spec = &result->trainer->spec;
     struct model_config config = {
-        .spec = {.net = spec->net, .path = spec->path, .prediction = PREDICTION_VELOCITY},
         .schema = result->data->schema,
         .ema = spec->ema_decay > 0,
         .training = record,
     };
+    model_spec_init(&config.spec); /* as train_spec_check demands */
+    config.spec.net = spec->net;
     model_config_encode(out, &config);
     buf_char(out, '\0');
 }

@@ -18,7 +18,7 @@ RULES = rules_code.RULES + rules_tree.RULES
 # What stood before the rule did: (rule, what the sentence holds). This list only shrinks.
 RATCHET = [
     ("rule_parameters", "backprop_forward"), ("rule_parameters", "backprop_backward"),
-    ("rule_parameters", "_velocity"), ("rule_parameters", "model_velocity_reversed"),
+    ("rule_parameters", "_velocity"),
     ("rule_parameters", "tile_combine"), ("rule_parameters", "wrong_combine"),
     ("rule_parameters", "encode_row"), ("rule_parameters", "json_read_matrix"),
 ]

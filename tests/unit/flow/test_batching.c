@@ -18,7 +18,7 @@ struct fixture {
     float alone[ROWS][DIM];
 };
 
-static void fixture_init(struct fixture *fixture, int noise_at)
+static void fixture_init(struct fixture *fixture, enum prediction prediction, int noise_at)
 {
     static const struct grid_spec grids[] = {
         {.t0 = 0.0, .t1 = 1.0, .steps = 7},
@@ -37,7 +37,13 @@ static void fixture_init(struct fixture *fixture, int noise_at)
     ck_assert_int_eq(net_init(&fixture->model.net, &spec, NULL), 0);
     net_randomize(fixture->model.net.params, &spec, 11);
     ck_assert_int_eq(net_pack(&fixture->model.net), 0);
-    fixture->model.spec = (struct model_spec){.net = spec, .noise_at = noise_at};
+    fixture->model.spec = (struct model_spec){
+        .net = spec,
+        .path = {.kind = PATH_VP, .beta_min = 0.1, .beta_max = 20},
+        .prediction = prediction,
+        .noise_at = noise_at,
+        .clamp = MODEL_CLAMP,
+    };
     for (size_t g = 0; g < 4; g++) {
         ck_assert_int_eq(grid_init(&fixture->grids[g], &grids[g], NULL), 0);
         fixture->grids[g].rtol = 1e-3f;
@@ -107,10 +113,10 @@ static void check_together(struct fixture *fixture, const struct tableau *tablea
     tile_release(&tile);
 }
 
-static void check_all(int noise_at)
+static void check_all(enum prediction prediction, int noise_at)
 {
     struct fixture fixture;
-    fixture_init(&fixture, noise_at);
+    fixture_init(&fixture, prediction, noise_at);
     for (size_t m = 0; tableau_at(m); m++) {
         run_alone(&fixture, tableau_at(m), simd_select(NULL));
         for (size_t i = 0; simd_variant(i); i++) {
@@ -127,13 +133,19 @@ static void check_all(int noise_at)
 
 START_TEST(rows_have_the_same_bits_alone_and_together)
 {
-    check_all(0);
+    check_all(PREDICTION_VELOCITY, 0);
 }
 END_TEST
 
 START_TEST(rows_of_a_reversed_network_too)
 {
-    check_all(1);
+    check_all(PREDICTION_VELOCITY, 1);
+}
+END_TEST
+
+START_TEST(rows_of_a_network_that_predicts_noise_too)
+{
+    check_all(PREDICTION_NOISE, 1);
 }
 END_TEST
 
@@ -142,7 +154,7 @@ START_TEST(reversed_network_is_the_mirrored_field)
 {
     enum { STRIDE = 16 };
     struct fixture fixture;
-    fixture_init(&fixture, 1);
+    fixture_init(&fixture, PREDICTION_VELOCITY, 1);
     struct field field = model_field(&fixture.model);
     const struct simd_kernels *kernels = simd_select(NULL);
     const struct simd_shape shape = {.stride = STRIDE, .lanes = STRIDE};
@@ -170,15 +182,6 @@ START_TEST(reversed_network_is_the_mirrored_field)
 }
 END_TEST
 
-START_TEST(predictions_have_names)
-{
-    enum prediction prediction;
-    ck_assert(prediction_find("velocity", &prediction));
-    ck_assert_str_eq(prediction_name(prediction), "velocity");
-    ck_assert(!prediction_find("score", &prediction));
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("batching");
@@ -186,8 +189,8 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, rows_have_the_same_bits_alone_and_together);
     tcase_add_test(tests, rows_of_a_reversed_network_too);
+    tcase_add_test(tests, rows_of_a_network_that_predicts_noise_too);
     tcase_add_test(tests, reversed_network_is_the_mirrored_field);
-    tcase_add_test(tests, predictions_have_names);
     suite_add_tcase(suite, tests);
     return unit_run(suite);
 }

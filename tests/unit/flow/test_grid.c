@@ -1,7 +1,6 @@
 #include "config/limits.h"
 #include "core/base/mem.h"
 #include "core/flow/grid.h"
-#include "core/flow/path.h"
 #include "core/flow/spec.h"
 #include "core/flow/tableau.h"
 #include "tests/unit/unit.h"
@@ -9,22 +8,6 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-
-START_TEST(linear_path_joins_noise_and_data)
-{
-    struct path_point start = path_at(PATH_LINEAR, 0.0);
-    struct path_point end = path_at(PATH_LINEAR, 1.0);
-    struct path_point middle = path_at(PATH_LINEAR, 0.25);
-    enum path_kind kind;
-    ck_assert(start.alpha == 0.0 && start.beta == 1.0);
-    ck_assert(end.alpha == 1.0 && end.beta == 0.0);
-    ck_assert(middle.alpha == 0.25 && middle.beta == 0.75);
-    ck_assert(middle.dalpha == 1.0 && middle.dbeta == -1.0);
-    ck_assert(path_find("linear", &kind));
-    ck_assert_str_eq(path_name(kind), "linear");
-    ck_assert(!path_find("cosine", &kind));
-}
-END_TEST
 
 /* The products of a and c that the conditions of orders 1 to 5 weigh, and what a method of that
    order makes of them (Hairer, Norsett, Wanner I, II.2): one for each rooted tree. */
@@ -366,7 +349,6 @@ int main(void)
 {
     Suite *suite = suite_create("grid");
     TCase *tests = tcase_create("grid");
-    tcase_add_test(tests, linear_path_joins_noise_and_data);
     tcase_add_test(tests, tableaux_satisfy_the_order_conditions);
     tcase_add_test(tests, pairs_are_first_same_as_last_and_have_the_orders_they_name);
     tcase_add_test(tests, dense_output_has_its_order_and_joins_the_ends_smoothly);

@@ -20,7 +20,14 @@ SCHEMAS = {"sample": "SampleRequest", "trajectory": "TrajectoryRequest", "train"
 BEYOND_SCHEMAS = {
     "sample/x0_ragged", "sample/x0_past_float", "sample/x0_and_other_count", "sample/t0_equals_t1",
     "velocity/times_too_few", "train/hidden_too_wide", "train/time_turns",
+    "velocity/outputs_twice",
     "model_config/columns_twice", "model_config/columns_level_twice",
+    "model_config/path_vp_falling", "model_config/path_ve_equal",
+    "model_config/path_ddpm_noise_at_0", "model_config/path_ddpm_too_noisy",
+    "model_config/path_ddpm_falling", "model_config/path_table_ragged",
+    "model_config/path_table_not_from_0", "model_config/path_table_not_to_1",
+    "model_config/path_table_falls", "model_config/path_table_stands",
+    "model_config/path_table_corner",
 }
 # The daemon takes null for an absent field, which clients in some languages cannot help sending.
 NULLS = {"sample/nulls_are_absent"}

@@ -67,6 +67,8 @@ struct fixture {
     struct batch_source source;
 };
 
+static const struct path linear = {.kind = PATH_LINEAR};
+
 /* Row r of the data is (100 r, -100 r), out of reach of the noise; row 0 is not in the order. */
 static void fixture_init(struct fixture *fixture)
 {
@@ -79,7 +81,7 @@ static void fixture_init(struct fixture *fixture)
         fixture->order[i] = i + 1;
     fixture->batch = (struct batch){fixture->x, fixture->v, fixture->t, SIZE};
     fixture->source =
-        (struct batch_source){5, PATH_LINEAR, DIM, fixture->rows, fixture->order, ROWS};
+        (struct batch_source){5, &linear, DIM, fixture->rows, fixture->order, ROWS};
 }
 
 /* The row of the data that batch row r came from: x1 = x + (1 - t) v. */

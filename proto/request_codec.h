@@ -4,6 +4,7 @@
 #define PROTO_REQUEST_CODEC_H
 
 #include "core/base/buf.h"
+#include "core/flow/prediction.h"
 #include "core/flow/spec.h"
 #include "core/table/encode.h"
 #include "core/train/spec.h"
@@ -22,12 +23,14 @@ int sample_request_decode(struct sample_request *out, const char *body, size_t s
                           bool trajectory, struct err *err);
 void sample_request_release(struct sample_request *request);
 
-/* POST /velocity: {"model", "points": [[..]], "t": number or one per point}. */
+/* POST /velocity: {"model", "points": [[..]], "t": number or one per point, "outputs":
+   ["velocity"]}. */
 struct velocity_request {
     char model[LIMIT_NAME + 1];
     float *points; /* [count, dim] owned */
     size_t count, dim;
     float *t;      /* [count] owned */
+    bool outputs[PREDICTION_COUNT];
 };
 int velocity_request_decode(struct velocity_request *out, const char *body, size_t size,
                             struct err *err);

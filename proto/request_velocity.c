@@ -4,6 +4,8 @@
 #include "core/base/mem.h"
 #include "proto/json.h"
 
+enum { WORD_TEXT = 32 };
+
 /* One time for all points. */
 static int read_shared_time(struct velocity_request *request, struct json value, struct err *err)
 {
@@ -35,9 +37,41 @@ static int read_times(struct velocity_request *request, struct json value, struc
     return 0;
 }
 
+static int read_output(struct velocity_request *request, struct json value, struct err *err)
+{
+    enum prediction output;
+    const char *text;
+    int code = json_read_string(value, WORD_TEXT, &text, err);
+    if (code)
+        return code;
+    if (!prediction_find(text, &output))
+        return err_set(err, ERR_INVALID, value.pointer,
+                       "must be one of velocity, data, noise, score");
+    if (request->outputs[output])
+        return err_set(err, ERR_INVALID, value.pointer, "names %s again", text);
+    request->outputs[output] = true;
+    return 0;
+}
+
+static int read_outputs(struct velocity_request *request, struct json value, struct err *err)
+{
+    size_t count = json_length(value);
+    int code = 0;
+    if (!json_present(value)) {
+        request->outputs[PREDICTION_VELOCITY] = true;
+        return 0;
+    }
+    if (!json_is_array(value) || count < 1 || count > PREDICTION_COUNT)
+        return err_set(err, ERR_INVALID, value.pointer,
+                       "must be an array of some of velocity, data, noise, score");
+    for (size_t i = 0; i < count && !code; i++)
+        code = read_output(request, json_at(value, i), err);
+    return code;
+}
+
 static int read_request(struct velocity_request *request, struct json root, struct err *err)
 {
-    static const char *const known[] = {"model", "points", "t", NULL};
+    static const char *const known[] = {"model", "points", "t", "outputs", NULL};
     int code = json_object_check(root, known, err);
     if (!code)
         code = json_read_name(json_get(root, "model"), request->model, err);
@@ -46,6 +80,8 @@ static int read_request(struct velocity_request *request, struct json root, stru
                                 &request->count, &request->dim, err);
     if (!code)
         code = read_times(request, json_get(root, "t"), err);
+    if (!code)
+        code = read_outputs(request, json_get(root, "outputs"), err);
     return code;
 }
 

@@ -25,7 +25,7 @@ struct velocity {
     uint64_t exchange;
     struct model_ref *model;
     struct velocity_request request;
-    float *values; /* [count, dim] */
+    float *values[PREDICTION_COUNT]; /* [count, dim] of those that were asked for */
     struct buf body;
     struct err err;
     atomic_bool left; /* nobody waits for the answer */
@@ -35,7 +35,8 @@ static void velocity_free(struct velocity *velocity)
 {
     model_ref_drop(velocity->model);
     velocity_request_release(&velocity->request);
-    mem_free(velocity->values);
+    for (size_t i = 0; i < PREDICTION_COUNT; i++)
+        mem_free(velocity->values[i]);
     buf_release(&velocity->body);
     mem_free(velocity);
 }
@@ -49,40 +50,51 @@ static bool velocity_finite(const float *row, size_t dim)
     return true;
 }
 
-/* A point whose velocity is not finite has null in its place. */
-static void velocity_encode(struct velocity *velocity)
+/* A point whose numbers are not finite has null in its place. */
+static void velocity_encode_output(struct json_writer *w, const struct velocity *velocity,
+                                   enum prediction output)
 {
     size_t dim = velocity->request.dim;
+    json_open_array(w, prediction_name(output));
+    for (size_t i = 0; i < velocity->request.count; i++) {
+        const float *row = velocity->values[output] + i * dim;
+        if (!velocity_finite(row, dim)) {
+            json_write_null(w, NULL);
+            continue;
+        }
+        json_open_array(w, NULL);
+        for (size_t d = 0; d < dim; d++)
+            json_write_float(w, NULL, row[d]);
+        json_close_array(w);
+    }
+    json_close_array(w);
+}
+
+static void velocity_encode(struct velocity *velocity)
+{
     struct json_writer w = json_writer(&velocity->body);
     json_open_object(&w, NULL);
     json_write_string(&w, "model", velocity->model->name);
     json_write_unsigned(&w, "version", velocity->model->version);
-    json_open_array(&w, "velocity");
-    for (size_t i = 0; i < velocity->request.count; i++) {
-        const float *row = velocity->values + i * dim;
-        if (!velocity_finite(row, dim)) {
-            json_write_null(&w, NULL);
-            continue;
-        }
-        json_open_array(&w, NULL);
-        for (size_t d = 0; d < dim; d++)
-            json_write_float(&w, NULL, row[d]);
-        json_close_array(&w);
+    for (size_t i = 0; i < PREDICTION_COUNT; i++) {
+        if (velocity->values[i])
+            velocity_encode_output(&w, velocity, (enum prediction)i);
     }
-    json_close_array(&w);
     json_close_object(&w);
 }
 
-static int velocity_evaluate(struct velocity *velocity)
+static int velocity_evaluate(struct velocity *velocity, enum prediction output)
 {
     const struct velocity_request *request = &velocity->request;
-    struct field field = model_field(&velocity->model->model);
-    int code = 0;
+    struct field field = model_output(&velocity->model->model, output);
+    float *values = mem_alloc(request->count * request->dim, sizeof *values);
+    int code = values ? 0 : ERR_NOMEM;
+    velocity->values[output] = values;
     for (size_t i = 0; i < request->count && !code; i += VELOCITY_PIECE) {
         size_t left = request->count - i;
         if (atomic_load(&velocity->left))
             return ERR_CANCELLED;
-        code = evaluate_field(velocity->values + i * request->dim, field, velocity->app->kernels,
+        code = evaluate_field(values + i * request->dim, field, velocity->app->kernels,
                               request->points + i * request->dim, request->t + i,
                               left < VELOCITY_PIECE ? left : VELOCITY_PIECE);
     }
@@ -92,9 +104,11 @@ static int velocity_evaluate(struct velocity *velocity)
 static void velocity_work(struct call *call)
 {
     struct velocity *velocity = (struct velocity *)call;
-    const struct velocity_request *request = &velocity->request;
-    velocity->values = mem_alloc(request->count * request->dim, sizeof *velocity->values);
-    int code = velocity->values ? velocity_evaluate(velocity) : ERR_NOMEM;
+    int code = 0;
+    for (size_t i = 0; i < PREDICTION_COUNT && !code; i++) {
+        if (velocity->request.outputs[i])
+            code = velocity_evaluate(velocity, (enum prediction)i);
+    }
     if (code) {
         err_set(&velocity->err, (enum err_code)code, "", "%s", err_title((enum err_code)code));
         return;

@@ -75,6 +75,11 @@ static int describe_velocity(struct buf *out, const struct buf *in, struct err *
     if (code)
         return code;
     buf_printf(out, "model %s\n", request.model);
+    for (int i = 0; i < PREDICTION_COUNT; i++) {
+        if (request.outputs[i])
+            buf_printf(out, "%s ", prediction_name((enum prediction)i));
+    }
+    buf_text(out, "at\n");
     for (size_t i = 0; i < request.count; i++) {
         buf_printf(out, "t %g, x", (double)request.t[i]);
         for (size_t j = 0; j < request.dim; j++)

@@ -323,7 +323,7 @@ static void worker_main(void *argument)
     for (;;) {
         worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
         for (size_t class = 0; class < SCHED_CLASSES; class++)
-            worker_fill(worker, class);
+            worker_fill(worker, (enum sched_class)class);
         if (worker_busy(worker)) {
             uint64_t began = uv_hrtime();
             uv_mutex_unlock(&engine->lock);

@@ -22,10 +22,13 @@ struct pass {
     const float *in;
     float *out;
     size_t stride;
+    size_t first, end; /* blocks of the panel at work */
+    uintptr_t ahead;   /* weights of the next panel that are not fetched yet */
+    size_t ahead_step; /* bytes of them that are fetched for each input */
 };
 
 /* Outputs 4 block .. 4 (block + blocks) - 1 in `vectors` vectors of lanes from `lane` on. */
-VEC_INLINE void layer_block(const struct pass *pass, size_t block, size_t lane, size_t blocks,
+VEC_INLINE void layer_block(struct pass *pass, size_t block, size_t lane, size_t blocks,
                             size_t vectors, enum activation activation)
 {
     enum { ROWS = 16, COLUMNS = 4 };
@@ -44,6 +47,7 @@ VEC_INLINE void layer_block(const struct pass *pass, size_t block, size_t lane, 
             sums[o][v] = vec_set(layer->bias[first + o]);
     }
     for (size_t i = 0; i < layer->in; i++, in += stride, weights += SIMD_PANEL) {
+        vec_prefetch(pass->ahead + i * pass->ahead_step);
         vec x[COLUMNS];
         VEC_UNROLL
         for (size_t v = 0; v < vectors; v++)
@@ -63,38 +67,51 @@ VEC_INLINE void layer_block(const struct pass *pass, size_t block, size_t lane, 
         for (size_t v = 0; v < vectors; v++)
             vec_store(out + o * stride + v * VEC_LANES, vec_activation(activation, sums[o][v]));
     }
+    pass->ahead += layer->in * pass->ahead_step;
 }
 
-/* All outputs for some vectors of lanes. */
-VEC_INLINE void layer_lanes(const struct pass *pass, size_t lane, size_t blocks, size_t vectors,
+/* The panel at work for some vectors of lanes. */
+VEC_INLINE void layer_panel(struct pass *pass, size_t lane, size_t blocks, size_t vectors,
                             enum activation activation)
 {
-    size_t count = simd_whole_outputs(pass->layer->out) / SIMD_OUTPUTS;
-    size_t block = 0;
-    for (; block + blocks <= count; block += blocks)
+    size_t block = pass->first;
+    for (; block + blocks <= pass->end; block += blocks)
         layer_block(pass, block, lane, blocks, vectors, activation);
     if (blocks > 1) {
-        for (; block < count; block++)
+        for (; block < pass->end; block++)
             layer_block(pass, block, lane, 1, vectors, activation);
     }
 }
 
-VEC_INLINE void layer_run(const struct pass *pass, size_t lanes, enum activation activation)
+/* Panel by panel, so that weights come from memory once for all lanes; meanwhile the next panel is
+   fetched, in even parts. */
+VEC_INLINE void layer_run(struct pass *pass, size_t lanes, enum activation activation)
 {
+    enum { PANEL_BLOCKS = SIMD_PANEL / SIMD_OUTPUTS };
     const size_t wide = WIDE_VECTORS * VEC_LANES;
-    size_t lane = 0;
-    for (; lane + wide <= lanes; lane += wide)
-        layer_lanes(pass, lane, WIDE_BLOCKS, WIDE_VECTORS, activation);
-    if ((int)WIDE_VECTORS > (int)NARROW_VECTORS) {
-        for (; lane < lanes; lane += SIMD_LANES)
-            layer_lanes(pass, lane, NARROW_BLOCKS, NARROW_VECTORS, activation);
+    const size_t count = simd_whole_outputs(pass->layer->out) / SIMD_OUTPUTS;
+    const size_t panel = SIMD_PANEL * sizeof(float);
+    const size_t parts = PANEL_BLOCKS / WIDE_BLOCKS * ((lanes + wide - 1) / wide);
+    pass->ahead_step = panel / parts;
+    for (size_t first = 0; first < count; first += PANEL_BLOCKS) {
+        size_t lane = 0;
+        pass->first = first;
+        pass->end = first + PANEL_BLOCKS < count ? first + PANEL_BLOCKS : count;
+        pass->ahead =
+            (uintptr_t)pass->layer->weights + (first / PANEL_BLOCKS + 1) * pass->layer->in * panel;
+        for (; lane + wide <= lanes; lane += wide)
+            layer_panel(pass, lane, WIDE_BLOCKS, WIDE_VECTORS, activation);
+        if ((int)WIDE_VECTORS > (int)NARROW_VECTORS) {
+            for (; lane < lanes; lane += SIMD_LANES)
+                layer_panel(pass, lane, NARROW_BLOCKS, NARROW_VECTORS, activation);
+        }
     }
 }
 
 static void tile_layer(float *out, const float *in, const struct simd_layer *layer,
                        enum activation activation, struct simd_shape shape)
 {
-    const struct pass pass = {layer, in, out, shape.stride};
+    struct pass pass = {.layer = layer, .in = in, .out = out, .stride = shape.stride};
     switch (activation) {
 #define TILE_CASE(code, name)                                                                      \
     case ACTIVATION_##code:                                                                        \

@@ -52,6 +52,12 @@ VEC_INLINE void vec_store(float *to, vec value)
     *(vec *)to = value;
 }
 
+/* Asks for a line of memory that will be read soon; any address may be given. */
+VEC_INLINE void vec_prefetch(uintptr_t address)
+{
+    __builtin_prefetch((const void *)address);
+}
+
 /* a b + c, rounded once. */
 VEC_INLINE vec vec_fma(vec a, vec b, vec c)
 {

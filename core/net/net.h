@@ -32,6 +32,9 @@ size_t net_scratch(const struct net_spec *spec, size_t stride);
 void net_velocity(const struct net *net, const struct simd_kernels *kernels, float *v,
                   const float *x, const float *t, float *scratch, struct simd_shape shape);
 
+/* Lanes of a tile at which the network is evaluated fastest on a core with that much cache (L2). */
+size_t net_tile_lanes(const struct net_spec *spec, size_t cache_bytes);
+
 /* Multiply-adds of one evaluation for one row, for cost accounts. */
 double net_cost(const struct net_spec *spec);
 

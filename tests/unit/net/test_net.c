@@ -234,6 +234,48 @@ START_TEST(an_impossible_spec_gives_no_network)
 }
 END_TEST
 
+START_TEST(a_tile_is_lower_where_the_layers_outgrow_the_cache)
+{
+    struct net_spec spec = fourier_spec(4);
+    size_t cache = net_scratch(&spec, 64) * sizeof(float) / 2;
+    ck_assert_uint_eq(net_tile_lanes(&spec, cache), 64);
+    ck_assert_uint_eq(net_tile_lanes(&spec, cache - 1), 32);
+    spec.hidden[1] = 1024;
+    ck_assert_uint_eq(net_tile_lanes(&spec, 1 << 20), 64);
+    spec.hidden[1] = LIMIT_LAYER_WIDTH;
+    ck_assert_uint_eq(net_tile_lanes(&spec, 1 << 20), 32);
+}
+END_TEST
+
+/* Few lanes take another kernel. */
+START_TEST(any_number_of_lanes_gives_the_same_bits)
+{
+    for (int input = TIME_FIRST; input <= TIME_SINUSOIDAL; input++) {
+        struct net_spec spec = fourier_spec(5);
+        struct bench bench;
+        float all[5 * LANES];
+        spec.time.input = (enum time_input)input;
+        spec.time.max_period = 100;
+        spec.time.before_x = true;
+        if (input == TIME_FIRST || input == TIME_LAST)
+            spec.time.frequency_count = 0;
+        bench_init(&bench, &spec);
+        bench_run(&bench, LANES);
+        memcpy(all, bench.v, sizeof all);
+        for (size_t i = 0; simd_variant(i); i++) {
+            bench.kernels = simd_select(simd_variant(i));
+            for (size_t lanes = 1; bench.kernels && lanes <= 17; lanes++) {
+                memset(bench.v, 0, sizeof all);
+                bench_run(&bench, lanes);
+                for (size_t d = 0; d < 5; d++)
+                    ck_assert_mem_eq(bench.v + d * LANES, all + d * LANES, lanes * sizeof *all);
+            }
+        }
+        bench_release(&bench);
+    }
+}
+END_TEST
+
 START_TEST(cost_counts_multiply_adds)
 {
     struct net_spec spec = fourier_spec(4);
@@ -252,6 +294,8 @@ int main(void)
     tcase_add_test(tests, random_weights_are_uniform_and_follow_the_seed);
     tcase_add_test(tests, memory_that_runs_out_is_reported);
     tcase_add_test(tests, an_impossible_spec_gives_no_network);
+    tcase_add_test(tests, a_tile_is_lower_where_the_layers_outgrow_the_cache);
+    tcase_add_test(tests, any_number_of_lanes_gives_the_same_bits);
     tcase_add_test(tests, cost_counts_multiply_adds);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

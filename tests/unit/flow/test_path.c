@@ -207,6 +207,21 @@ START_TEST(curves_that_turn_have_no_slope_there)
 }
 END_TEST
 
+/* One hash for every compiler and machine: samples of a seed hang on these bits. */
+START_TEST(paths_have_the_same_bits_on_every_machine)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (int i = 0; i < 2000 * PATHS; i++) {
+        struct path_point at = path_at(&paths.all[i % PATHS], i / (2000.0 * PATHS - 1));
+        unsigned char bytes[sizeof at];
+        memcpy(bytes, &at, sizeof at);
+        for (size_t b = 0; b < sizeof at; b++)
+            hash = (hash ^ bytes[b]) * UINT64_C(0x100000001b3);
+    }
+    ck_assert_uint_eq(hash, UINT64_C(0x885c4202664a72cf));
+}
+END_TEST
+
 START_TEST(noise_starts_with_the_spread_of_the_path)
 {
     for (int p = 0; p < PATHS; p++) {
@@ -395,6 +410,7 @@ int main(void)
     tcase_add_test(tests, schedules_have_the_published_betas);
     tcase_add_test(tests, a_table_is_interpolated_as_scipy_does);
     tcase_add_test(tests, curves_that_turn_have_no_slope_there);
+    tcase_add_test(tests, paths_have_the_same_bits_on_every_machine);
     tcase_add_test(tests, noise_starts_with_the_spread_of_the_path);
     tcase_add_test(tests, kinds_have_names);
     tcase_add_test(tests, numbers_out_of_range_are_named);

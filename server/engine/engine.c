@@ -11,9 +11,25 @@ enum {
     ENGINE_ACCOUNT_ROWS = 4096, /* rows of one run in progress: what it is charged for */
 };
 
-static void engine_on_async(uv_async_t *async)
+void engine_loop_wakes(struct engine *engine)
 {
-    struct engine *engine = async->data;
+    unsigned loop = engine ? atomic_load_explicit(&engine->loop, memory_order_relaxed) : 1;
+    if (loop % 2 == 0)
+        atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
+}
+
+static void engine_on_asleep(uv_prepare_t *asleep)
+{
+    struct engine *engine = asleep->data;
+    unsigned loop = atomic_load_explicit(&engine->loop, memory_order_relaxed);
+    if (loop % 2 == 1)
+        atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
+}
+
+static void engine_on_bell(void *context)
+{
+    struct engine *engine = context;
+    engine_loop_wakes(engine);
     uv_mutex_lock(&engine->lock);
     struct run *run;
     /* One at a time: a callback may free any run. */
@@ -33,7 +49,6 @@ void engine_wake(struct engine *engine, struct run *run)
         return;
     run->woken = true;
     TAILQ_INSERT_TAIL(&engine->woken, run, woken_link);
-    uv_async_send(engine->async);
 }
 
 void engine_rouse(struct engine *engine, size_t rows)
@@ -50,21 +65,25 @@ bool engine_unpin(struct run *run, size_t pins)
     return run->pins == 0 && run->released;
 }
 
-static void engine_async_closed(uv_handle_t *handle)
+static void engine_free_handle(uv_handle_t *handle)
 {
     mem_free(handle);
 }
 
-static int engine_open_async(struct engine *engine)
+/* What the engine has on the loop. */
+static int engine_open(struct engine *engine)
 {
-    engine->async = mem_zalloc(1, sizeof *engine->async);
-    if (!engine->async)
+    engine->asleep = mem_zalloc(1, sizeof *engine->asleep);
+    if (!engine->asleep)
         return ERR_NOMEM;
-    if (uv_async_init(engine->options.loop, engine->async, engine_on_async)) {
-        mem_free(engine->async);
-        return ERR_INTERNAL;
+    int code = bell_open(&engine->bell, engine->options.loop, engine_on_bell, engine);
+    if (code) {
+        mem_free(engine->asleep);
+        return code;
     }
-    engine->async->data = engine;
+    uv_prepare_init(engine->options.loop, engine->asleep);
+    engine->asleep->data = engine;
+    uv_prepare_start(engine->asleep, engine_on_asleep);
     return 0;
 }
 
@@ -77,7 +96,8 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
     TAILQ_INIT(&engine->woken);
     sched_init(&engine->sched);
     atomic_init(&engine->events, 0);
-    int code = engine_open_async(engine);
+    atomic_init(&engine->loop, 0);
+    int code = engine_open(engine);
     if (code) {
         mem_free(engine);
         return err_set(err, (enum err_code)code, "", "the engine cannot wake the loop");
@@ -106,7 +126,8 @@ void engine_stop(struct engine *engine)
     sched_release(&engine->sched);
     uv_cond_destroy(&engine->work);
     uv_mutex_destroy(&engine->lock);
-    uv_close((uv_handle_t *)engine->async, engine_async_closed);
+    bell_close(engine->bell);
+    uv_close((uv_handle_t *)engine->asleep, engine_free_handle);
     mem_free(engine);
 }
 

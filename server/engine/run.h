@@ -6,6 +6,7 @@
 
 #include "core/flow/model.h"
 #include "core/flow/tile.h"
+#include "server/engine/bell.h"
 #include "server/engine/engine.h"
 #include "server/engine/sched.h"
 
@@ -85,16 +86,18 @@ struct engine {
     bool stopping;          /* lock */
     atomic_uint events;     /* counts what a worker in the middle of its steps should look up for;
                                written with the lock held */
+    uv_prepare_t *asleep;   /* allocated: outlives the engine until its close callback */
+    atomic_uint loop;       /* odd while the loop has something to do; written by it */
     size_t idle;            /* workers that wait for rows; lock */
     size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */
     double busy_cost;       /* multiply-adds done, for the measured rate; lock */
     double busy_seconds;    /* of workers; lock */
-    uv_async_t *async;      /* allocated: outlives the engine until its close callback */
+    struct bell *bell;      /* owned; rung for woken */
     struct worker *workers; /* [options.workers] */
 };
 
-/* Lock held: asks the loop to call run->wake. */
+/* Lock held: asks the loop to call run->wake, once the bell is rung. */
 void engine_wake(struct engine *engine, struct run *run);
 /* Lock held: so many rows can be taken that could not before, or 0: something else has changed that
    workers should look at. */

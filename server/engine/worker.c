@@ -8,7 +8,12 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
-enum { WORKER_ARRIVALS = SCHED_CLASSES * 2 * SEAT_LANES }; /* at once */
+#include <sched.h>
+
+enum {
+    WORKER_ARRIVALS = SCHED_CLASSES * 2 * SEAT_LANES, /* at once */
+    WORKER_PATIENCE_NS = 20 * 1000,
+};
 
 /* Beside each other small requests of two models wait for a short slice, large ones for one that
    is worth the change of tiles. */
@@ -20,6 +25,9 @@ struct worker {
     struct seat seats[SCHED_CLASSES];
     struct sched_turn turn;
     unsigned events;                        /* of the engine that it has seen */
+    unsigned loop;                          /* engine->loop when it was seen to change */
+    uint64_t loop_ns;                       /* when that was, or the worker made way */
+    bool ring;                              /* the loop is to be called */
     struct unit *complete[WORKER_ARRIVALS]; /* units whose last row arrived: to be encoded */
     size_t complete_count;
     struct run *dead[2 * WORKER_ARRIVALS]; /* let go and unpinned: to be destroyed */
@@ -121,15 +129,19 @@ static void worker_encode_complete(struct worker *worker)
         if (++run->units_ready == run->sched.units)
             run->ended_ns = uv_hrtime();
         engine_wake(engine, run);
+        worker->ring = true;
         if (engine_unpin(run, 1))
             worker->dead[worker->dead_count++] = run;
     }
     worker->complete_count = 0;
 }
 
-/* Lock not held. */
-static void worker_bury(struct worker *worker)
+/* Lock not held: what is better done without it. */
+static void worker_let_go(struct worker *worker)
 {
+    if (worker->ring)
+        bell_ring(worker->engine->bell);
+    worker->ring = false;
     for (; worker->dead_count > 0; worker->dead_count--)
         run_destroy(worker->dead[worker->dead_count - 1]);
 }
@@ -192,15 +204,17 @@ static void worker_claim(struct worker *worker, enum sched_class class)
 }
 
 /* Lock held: no memory for a tile, so the runs of this queue cannot be carried out. */
-static void worker_fail_queue(struct engine *engine, const struct sched_key *key,
+static void worker_fail_queue(struct worker *worker, const struct sched_key *key,
                               enum sched_class class)
 {
+    struct engine *engine = worker->engine;
     struct sched_queue *queue;
     while ((queue = sched_find(&engine->sched, key)) && !TAILQ_EMPTY(&queue->ready[class])) {
         struct run *run = run_of(TAILQ_FIRST(&queue->ready[class]));
         sched_remove(&engine->sched, &run->sched);
         run->error = ERR_NOMEM;
         engine_wake(engine, run);
+        worker->ring = true;
     }
 }
 
@@ -220,7 +234,7 @@ static void worker_occupy(struct worker *worker, enum sched_class class,
     if (code == 0)
         return;
     engine->vacant[class]++;
-    worker_fail_queue(engine, &key, class);
+    worker_fail_queue(worker, &key, class);
     uv_mutex_unlock(&engine->lock);
     model_ref_drop(model);
     uv_mutex_lock(&engine->lock);
@@ -235,6 +249,7 @@ static void worker_vacate(struct worker *worker, enum sched_class class)
                  uv_hrtime() - seat->slice_ns);
     engine->vacant[class]++;
     uv_mutex_unlock(&engine->lock);
+    worker_let_go(worker);
     seat_leave(seat);
     uv_mutex_lock(&engine->lock);
 }
@@ -258,6 +273,20 @@ static void worker_fill(struct worker *worker, enum sched_class class)
     }
 }
 
+/* A loop that is awake for so long may be waiting for this processor, after the client that it
+   wrote to took its own: a thread that is merely ready to run gets one at the next tick of the
+   clock, up to 4 ms later. */
+static void worker_make_way(struct worker *worker, uint64_t now)
+{
+    unsigned loop = atomic_load_explicit(&worker->engine->loop, memory_order_relaxed);
+    if (loop == worker->loop && now - worker->loop_ns < WORKER_PATIENCE_NS)
+        return;
+    if (loop == worker->loop && loop % 2 == 1)
+        sched_yield();
+    worker->loop = loop;
+    worker->loop_ns = now;
+}
+
 static bool worker_sees_news(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->engine->events, memory_order_relaxed) != worker->events;
@@ -279,6 +308,7 @@ static void worker_step(struct worker *worker)
         uint64_t now = uv_hrtime();
         sched_turn_charge(&worker->turn, class, now - before);
         before = now;
+        worker_make_way(worker, now);
         due = seat_due(&seats[class]) || worker_sees_news(worker);
     }
     for (size_t class = 0; class < SCHED_CLASSES; class++)
@@ -288,7 +318,7 @@ static void worker_step(struct worker *worker)
 /* Lock not held. */
 static void worker_work(struct worker *worker)
 {
-    worker_bury(worker);
+    worker_let_go(worker);
     for (size_t class = 0; class < SCHED_CLASSES; class++)
         seat_load(&worker->seats[class]);
     worker_step(worker);
@@ -304,9 +334,9 @@ static bool worker_busy(const struct worker *worker)
 static void worker_wait(struct worker *worker)
 {
     struct engine *engine = worker->engine;
-    if (worker->dead_count > 0 || worker_sees_news(worker)) {
+    if (worker->dead_count > 0 || worker->ring || worker_sees_news(worker)) {
         uv_mutex_unlock(&engine->lock);
-        worker_bury(worker);
+        worker_let_go(worker);
         uv_mutex_lock(&engine->lock);
         return;
     }
@@ -322,8 +352,8 @@ static void worker_main(void *argument)
     uv_mutex_lock(&engine->lock);
     for (;;) {
         worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
-        for (size_t class = 0; class < SCHED_CLASSES; class++)
-            worker_fill(worker, (enum sched_class)class);
+        worker_fill(worker, SCHED_IS_EXPRESS);
+        worker_fill(worker, SCHED_IS_BULK);
         if (worker_busy(worker)) {
             uint64_t began = uv_hrtime();
             uv_mutex_unlock(&engine->lock);
@@ -332,7 +362,7 @@ static void worker_main(void *argument)
             engine->busy_seconds += (double)(uv_hrtime() - began) * 1e-9;
             worker_settle(worker);
             worker_encode_complete(worker);
-        } else if (engine->stopping && worker->dead_count == 0) {
+        } else if (engine->stopping && worker->dead_count == 0 && !worker->ring) {
             break;
         } else {
             worker_wait(worker);

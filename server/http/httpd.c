@@ -2,6 +2,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "server/engine/engine.h"
 #include "server/http/connection.h"
 #include "server/http/request.h"
 #include "server/log.h"
@@ -80,6 +81,7 @@ static void httpd_rearm(struct httpd *httpd)
 static void httpd_pump(struct httpd *httpd)
 {
     check(!httpd->running);
+    engine_loop_wakes(httpd->app->engine);
     httpd->running = true;
     httpd->resumed = false;
     MHD_run(httpd->daemon);

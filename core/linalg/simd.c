@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/err.h"
 #include "core/base/mem.h"
+#include "core/linalg/half.h"
 #include "core/linalg/tile_kernels.h"
 
 #include <math.h>
@@ -82,6 +83,10 @@ int simd_layer_init(struct simd_layer *layer, const float *weight, const float *
     }
     if (bias)
         memcpy(layer->bias, bias, out * sizeof *bias);
+    if (half_wanted() && half_pack(layer, weight)) {
+        simd_layer_release(layer);
+        return ERR_NOMEM;
+    }
     return 0;
 }
 
@@ -89,6 +94,7 @@ void simd_layer_release(struct simd_layer *layer)
 {
     mem_free(layer->weights);
     mem_free(layer->bias);
+    mem_free(layer->half);
     *layer = (struct simd_layer){0};
 }
 

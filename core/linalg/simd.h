@@ -10,6 +10,7 @@
 #include "core/linalg/activation.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     SIMD_LANES = 16,  /* lanes are processed in multiples of this, in every variant */
@@ -57,6 +58,9 @@ struct simd_layer {
     size_t out;
     float *weights; /* [ceil(out / 16)][in][16], owned, aligned */
     float *bias;    /* [ceil(out / 16) * 16], owned, aligned; zeros where the layer has none */
+    uint32_t *half; /* pairs of bfloat16 weights, inputs 2 p and 2 p + 1, high parts and then low
+                       ones: [2][ceil(out / 16)][ceil(in / 32)][o % 16][p % 16], owned, aligned;
+                       NULL where half.h has no use for them */
 };
 
 /* weight: [out, in] row-major (PyTorch's Linear), bias: [out] or NULL. 0 or ERR_NOMEM. */

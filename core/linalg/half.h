@@ -38,8 +38,9 @@ int half_pack(struct simd_layer *layer, const float *weight);
 bool half_wanted(void);
 
 /* Fills *out with the kernels that compute layers in a precision and all else like `f32`: the
-   fastest of those that this machine has and that pass their test. amx: the system lets this
-   process use AMX tiles. False where there is none, as for any variant of `f32` but "avx512". */
+   fastest of those that this machine has and that pass their test. Few rows are computed in a tile,
+   too: there are none for rows. amx: the system lets this process use AMX tiles. False where there
+   is none, as for any variant of `f32` but "avx512". */
 bool half_kernels(struct simd_kernels *out, const struct simd_kernels *f32,
                   enum precision precision, bool amx);
 /* Runs a layer of these kernels on known numbers against scalar code. 0, ERR_NOMEM, ERR_INTERNAL.

@@ -46,6 +46,8 @@
 #define LIMIT_RTOL_MIN 1e-7
 #define LIMIT_ATOL_MIN 1e-9
 #define LIMIT_FRAMES 1000
+/* Milliseconds that a request may allow itself: a day, longer than any answer should take. */
+#define LIMIT_TIMEOUT_MS 86400000
 /* Multiply-adds that may wait before requests get 429: some 20 s of two cores at 100 GFLOP/s
    each. */
 #define LIMIT_COST 2e12

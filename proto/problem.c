@@ -11,7 +11,7 @@ static const int problem_statuses[ERR_CODE_COUNT] = {
     [ERR_CONFLICT] = 409,       [ERR_OVERLOADED] = 429,   [ERR_UNAVAILABLE] = 503,
     [ERR_CANCELLED] = 409,      [ERR_NON_FINITE] = 500,   [ERR_NO_SPACE] = 507,
     [ERR_IO] = 500,             [ERR_NOMEM] = 503,        [ERR_INTERNAL] = 500,
-    [ERR_MALFORMED] = 400,
+    [ERR_MALFORMED] = 400,      [ERR_DEADLINE] = 504,
 };
 
 int problem_status(enum err_code code)

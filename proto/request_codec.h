@@ -11,10 +11,11 @@
 
 /* POST /sample and POST /trajectory: {"model", "count": 1, "seed", "solver": "euler" or {"method",
    "steps"} or {"method": "dopri5", "rtol": 1e-5, "atol": 1e-5, "max_evaluations": 10000}, "x0":
-   [[..], ..], "t0": 0, "t1": 1}. x0 alone says the count. */
+   [[..], ..], "t0": 0, "t1": 1, "timeout_ms"}. x0 alone says the count. */
 struct sample_request {
     char model[LIMIT_NAME + 1];
     struct sample_spec spec;
+    uint64_t timeout_ms; /* the answer must be computed by then; 0: any time */
 };
 /* trajectory: also takes "times" or "frames" (default: every step, at most LIMIT_FRAMES states; 11
    evenly spaced times where the method chooses its steps).

@@ -161,13 +161,23 @@ static int read_frames(struct sample_spec *spec, struct json root, struct err *e
     return code;
 }
 
+static int read_timeout(uint64_t *out, struct json value, struct err *err)
+{
+    int64_t ms = 0;
+    if (!json_present(value))
+        return 0;
+    int code = json_read_integer(value, 1, LIMIT_TIMEOUT_MS, &ms, err);
+    *out = (uint64_t)ms;
+    return code;
+}
+
 static int read_request(struct sample_request *request, struct json root, bool trajectory,
                         struct err *err)
 {
     static const char *const sample[] = {"model", "count", "seed", "solver",
-                                         "x0",    "t0",    "t1",   NULL};
-    static const char *const frames[] = {"model", "count", "seed",  "solver", "x0",
-                                         "t0",    "t1",    "times", "frames", NULL};
+                                         "x0",    "t0",    "t1",   "timeout_ms", NULL};
+    static const char *const frames[] = {"model", "count", "seed",  "solver", "x0", "t0",
+                                         "t1",    "times", "frames", "timeout_ms", NULL};
     struct sample_spec *spec = &request->spec;
     struct json seed = json_get(root, "seed");
     int code = json_object_check(root, trajectory ? frames : sample, err);
@@ -185,6 +195,8 @@ static int read_request(struct sample_request *request, struct json root, bool t
         code = read_span(spec, root, err);
     if (!code && trajectory)
         code = read_frames(spec, root, err);
+    if (!code)
+        code = read_timeout(&request->timeout_ms, json_get(root, "timeout_ms"), err);
     return code;
 }
 

@@ -15,6 +15,7 @@
     X(TOO_LARGE, "too-large", "The body or the answer would pass a limit")                         \
     X(CONFLICT, "conflict", "The state of the resource does not allow this")                       \
     X(OVERLOADED, "overloaded", "The daemon has as much work as it accepts")                       \
+    X(DEADLINE, "deadline-passed", "The time that the request allows has passed")                 \
     X(UNAVAILABLE, "unavailable", "The daemon cannot serve this now")                              \
     X(CANCELLED, "cancelled", "The work was cancelled")                                            \
     X(NON_FINITE, "non-finite", "The computation left the finite numbers")                         \

@@ -4,12 +4,8 @@
 #include "core/base/mem.h"
 #include "server/engine/run.h"
 
-#include <math.h>
 
-enum {
-    ENGINE_RUNS_MAX = 4096,     /* requests at once; each holds its window in memory */
-    ENGINE_ACCOUNT_ROWS = 4096, /* rows of one run in progress: what it is charged for */
-};
+enum { ENGINE_RUNS_MAX = 4096 }; /* requests at once; each holds its window in memory */
 
 void engine_loop_wakes(struct engine *engine)
 {
@@ -26,10 +22,8 @@ static void engine_on_asleep(uv_prepare_t *asleep)
         atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
 }
 
-static void engine_on_bell(void *context)
+static void engine_deliver(struct engine *engine)
 {
-    struct engine *engine = context;
-    engine_loop_wakes(engine);
     uv_mutex_lock(&engine->lock);
     struct run *run;
     /* One at a time: a callback may free any run. */
@@ -41,6 +35,13 @@ static void engine_on_bell(void *context)
         uv_mutex_lock(&engine->lock);
     }
     uv_mutex_unlock(&engine->lock);
+}
+
+static void engine_on_bell(void *context)
+{
+    struct engine *engine = context;
+    engine_loop_wakes(engine);
+    engine_deliver(engine);
 }
 
 void engine_wake(struct engine *engine, struct run *run)
@@ -65,25 +66,59 @@ bool engine_unpin(struct run *run, size_t pins)
     return run->pins == 0 && run->released;
 }
 
-static void engine_free_handle(uv_handle_t *handle)
+static void engine_on_deadline(uv_timer_t *timer);
+
+/* Lock held, loop thread: the timer goes off at the next deadline, or a little later. */
+static void engine_arm(struct engine *engine)
 {
-    mem_free(handle);
+    uint64_t deadline = sched_next_deadline(&engine->sched), now = uv_hrtime();
+    if (deadline == 0)
+        return;
+    uint64_t wait_ms = deadline > now ? (deadline - now) / 1000000 + 1 : 0;
+    uv_timer_start(&engine->handles->deadline, engine_on_deadline, wait_ms, 0);
+}
+
+static void engine_on_deadline(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+    struct sched_run *late;
+    uv_mutex_lock(&engine->lock);
+    while ((late = sched_expire(&engine->sched, uv_hrtime()))) {
+        struct run *run = run_of(late);
+        run->error = ERR_DEADLINE;
+        atomic_store(&run->cancelled, true);
+        engine_wake(engine, run);
+    }
+    engine_rouse(engine, 0);
+    engine_arm(engine);
+    uv_mutex_unlock(&engine->lock);
+    engine_deliver(engine);
+}
+
+static void engine_on_closed(uv_handle_t *handle)
+{
+    struct engine_handles *handles = handle->data;
+    if (--handles->open == 0)
+        mem_free(handles);
 }
 
 /* What the engine has on the loop. */
 static int engine_open(struct engine *engine)
 {
-    engine->asleep = mem_zalloc(1, sizeof *engine->asleep);
-    if (!engine->asleep)
+    uv_loop_t *loop = engine->options.loop;
+    engine->handles = mem_zalloc(1, sizeof *engine->handles);
+    if (!engine->handles)
         return ERR_NOMEM;
-    int code = bell_open(&engine->bell, engine->options.loop, engine_on_bell, engine);
+    int code = bell_open(&engine->bell, loop, engine_on_bell, engine);
     if (code) {
-        mem_free(engine->asleep);
+        mem_free(engine->handles);
         return code;
     }
-    uv_prepare_init(engine->options.loop, engine->asleep);
-    engine->asleep->data = engine;
-    uv_prepare_start(engine->asleep, engine_on_asleep);
+    uv_timer_init(loop, &engine->handles->deadline);
+    uv_prepare_init(loop, &engine->handles->asleep);
+    engine->handles->deadline.data = engine->handles->asleep.data = engine;
+    engine->handles->open = 2;
+    uv_prepare_start(&engine->handles->asleep, engine_on_asleep);
     return 0;
 }
 
@@ -95,6 +130,11 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
     engine->options = *options;
     TAILQ_INIT(&engine->woken);
     sched_init(&engine->sched);
+    engine->account = (struct account){.cost_limit = options->cost_limit,
+                                       .bytes_limit = options->bytes_limit,
+                                       .runs_limit = ENGINE_RUNS_MAX,
+                                       .workers = options->workers,
+                                       .retry_seconds = 1};
     atomic_init(&engine->events, 0);
     atomic_init(&engine->loop, 0);
     int code = engine_open(engine);
@@ -122,44 +162,28 @@ void engine_stop(struct engine *engine)
     uv_cond_broadcast(&engine->work);
     uv_mutex_unlock(&engine->lock);
     worker_join_all(engine);
-    check(engine->stats.runs_active == 0);
+    check(engine->account.runs == 0);
     sched_release(&engine->sched);
     uv_cond_destroy(&engine->work);
     uv_mutex_destroy(&engine->lock);
     bell_close(engine->bell);
-    uv_close((uv_handle_t *)engine->asleep, engine_free_handle);
+    engine->handles->deadline.data = engine->handles->asleep.data = engine->handles;
+    uv_close((uv_handle_t *)&engine->handles->deadline, engine_on_closed);
+    uv_close((uv_handle_t *)&engine->handles->asleep, engine_on_closed);
     mem_free(engine);
 }
 
-static double engine_run_cost(const struct run *run)
-{
-    double rows = (double)run->spec.count;
-    if (rows > ENGINE_ACCOUNT_ROWS)
-        rows = ENGINE_ACCOUNT_ROWS;
-    return rows * sample_spec_evaluations(&run->spec) * net_cost(&run->model->model.spec.net);
-}
-
-/* Lock held. A run that comes to an idle engine is always taken. */
+/* Lock held. */
 static int engine_admit(struct engine *engine, struct run *run, struct err *err)
 {
-    run->cost = engine_run_cost(run);
-    if (engine->stats.runs_active > 0 &&
-        engine->stats.cost_queued + run->cost > engine->options.cost_limit)
-        return err_set(err, ERR_OVERLOADED, "", "%.3g multiply-adds are waiting already",
-                       engine->stats.cost_queued);
-    if (engine->stats.runs_active > 0 &&
-        engine->stats.bytes_held + run->bytes > engine->options.bytes_limit)
-        return err_set(err, ERR_OVERLOADED, "", "the requests in progress hold %.3g bytes already",
-                       (double)engine->stats.bytes_held);
-    if (engine->stats.runs_active >= ENGINE_RUNS_MAX)
-        return err_set(err, ERR_OVERLOADED, "", "%d requests are in progress already",
-                       ENGINE_RUNS_MAX);
-    if (sched_add(&engine->sched, &run->sched))
+    run->charge.work = (double)run->waiting * run->row_cost;
+    int code = account_admit(&engine->account, &run->charge, err);
+    if (code)
+        return code;
+    if (sched_add(&engine->sched, &run->sched)) {
+        account_leave(&engine->account, &run->charge);
         return err_set(err, ERR_NOMEM, "", "out of memory");
-    engine->stats.cost_queued += run->cost;
-    engine->stats.bytes_held += run->bytes;
-    engine->stats.runs_active++;
-    run->submitted_ns = uv_hrtime();
+    }
     engine_rouse(engine, run->spec.count < SCHED_BLOCK ? (size_t)run->spec.count : SIZE_MAX);
     return 0;
 }
@@ -173,6 +197,8 @@ int engine_submit(struct engine *engine, const struct run_options *options, stru
         return code;
     uv_mutex_lock(&engine->lock);
     code = engine_admit(engine, run, err);
+    if (code == 0)
+        engine_arm(engine);
     uv_mutex_unlock(&engine->lock);
     if (code) {
         *options->spec = run->spec;
@@ -187,18 +213,18 @@ int engine_submit(struct engine *engine, const struct run_options *options, stru
 unsigned engine_retry_seconds(struct engine *engine)
 {
     uv_mutex_lock(&engine->lock);
-    double rate = engine->busy_seconds > 0
-                      ? engine->busy_cost / engine->busy_seconds * (double)engine->options.workers
-                      : 0;
-    double seconds = rate > 0 ? ceil(engine->stats.cost_queued / rate) : 1;
+    unsigned seconds = engine->account.retry_seconds;
     uv_mutex_unlock(&engine->lock);
-    return seconds < 1 ? 1 : seconds > 60 ? 60 : (unsigned)seconds;
+    return seconds;
 }
 
 struct engine_stats engine_stats(struct engine *engine)
 {
     uv_mutex_lock(&engine->lock);
     struct engine_stats stats = engine->stats;
+    stats.runs_active = engine->account.runs;
+    stats.cost_queued = engine->account.held.cost;
+    stats.bytes_held = engine->account.held.bytes;
     uv_mutex_unlock(&engine->lock);
     return stats;
 }

@@ -35,6 +35,7 @@ struct run_options {
     struct model_ref *model; /* a reference is taken */
     struct sample_spec *spec; /* moved out on success: it is empty afterwards; seed must be set */
     enum row_format format;
+    uint64_t timeout_ms;     /* from now until all must be computed; 0: any time */
     bool frames;             /* /trajectory: every frame of the grid; else the end only */
     void (*wake)(void *context, struct run *run); /* more bytes, the end, or a failure; on the
                                                      loop */
@@ -46,17 +47,22 @@ struct run_options {
 int engine_submit(struct engine *engine, const struct run_options *options, struct run **out,
                   struct err *err);
 
-/* When an overloaded engine will have worked off what it holds, at its measured rate: 1 to 60. */
+/* When the engine will have worked off enough for what it refused last, at its measured rate: 1 to
+   60. */
 unsigned engine_retry_seconds(struct engine *engine);
 
 enum run_state {
     RUN_MORE,  /* bytes are still to come */
     RUN_END,   /* all were taken */
-    RUN_FAILED /* memory ran out: the answer cannot be completed */
+    RUN_FAILED /* the answer cannot be completed, see run_error */
 };
 
-/* Copies the next bytes of the answer, in order, up to max; 0 with RUN_MORE: wait for `wake`. */
+/* Copies the next bytes of the answer, in order, up to max; 0 with RUN_MORE: wait for `wake`. What
+   was computed before a deadline is given; where the form can say so, the answer then ends with the
+   error in place of its tail (RUN_END). */
 size_t run_read(struct run *run, char *out, size_t max, enum run_state *state);
+/* ERR_NOMEM, ERR_DEADLINE with a sentence, or 0: no error so far. */
+int run_error(const struct run *run, struct err *err);
 /* Of the rows that have finished. */
 uint64_t run_evaluations(const struct run *run);
 /* Seconds until the first row was picked up, and from then to the last (so far). */

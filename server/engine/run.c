@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
 {
     uint64_t rows = run->spec.count;
     uint64_t units = (rows + SCHED_BLOCK - 1) / SCHED_BLOCK * run->grid.frame_count;
+    run->submitted_ns = uv_hrtime();
     const struct sched_ask ask = {
         .key = {.model = run->model, .method = run->spec.tableau,
                 .kernels = run->engine->options.kernels[run->spec.precision]},
@@ -40,6 +42,7 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
         .frames = run->grid.frame_count,
         .window = run_window(run, units, workers),
         .evaluations = (uint64_t)sample_spec_evaluations(&run->spec),
+        .deadline = run->timeout_ms ? run->submitted_ns + run->timeout_ms * 1000000 : 0,
     };
     if (sched_run_init(&run->sched, &ask))
         return err_set(err, ERR_NOMEM, "", "out of memory");
@@ -47,7 +50,9 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
     size_t window = run->sched.window;
     size_t held = window * unit_rows * run->dim;
     size_t states = run->grid.frame_count > 1 ? (size_t)rows * run->state_floats : 0;
-    run->bytes = (held * (1 + RUN_TEXT_SHARE) + states) * sizeof(float);
+    run->waiting = run->sched.left;
+    run->row_cost = (double)run->sched.row_cost * net_cost(&run->model->model.spec.net);
+    run->charge.bytes = (held * (1 + RUN_TEXT_SHARE) + states) * sizeof(float);
     run->units = mem_zalloc(window, sizeof *run->units);
     run->rows = mem_alloc(held, sizeof *run->rows);
     if (states > 0)
@@ -109,6 +114,7 @@ int run_new(struct run **out, struct engine *engine, const struct run_options *o
     run->spec = *options->spec;
     run->format = options->format;
     run->frames = options->frames;
+    run->timeout_ms = options->timeout_ms;
     run->wake = options->wake;
     run->context = options->context;
     atomic_init(&run->cancelled, false);
@@ -197,12 +203,44 @@ static void run_advance(struct run *run)
     }
 }
 
+int run_error(const struct run *run, struct err *err)
+{
+    uv_mutex_lock(&run->engine->lock);
+    int code = run->error;
+    uv_mutex_unlock(&run->engine->lock);
+    if (code == ERR_NOMEM)
+        err_set(err, ERR_NOMEM, "", "memory ran out while the answer was made");
+    else if (code == ERR_DEADLINE)
+        err_set(err, ERR_DEADLINE, "/timeout_ms",
+                "%" PRIu64 " ms have passed before all rows were computed", run->timeout_ms);
+    return code;
+}
+
+/* The next unit will never come: true if the answer can say so at this place, and goes on to that.
+   A frame that has begun, or a form without a place for errors, can only be cut. */
+static bool run_tell_error(struct run *run)
+{
+    struct err err = {0};
+    bool inside = run->frames && run->sched.read % run->sched.blocks != 0;
+    if (inside || (run->format != ROWS_NDJSON && run->format != ROWS_SSE) ||
+        run_error(run, &err) != ERR_DEADLINE)
+        return false;
+    buf_clear(&run->text);
+    frames_error(&run->text, run->format, &err);
+    run->phase = RUN_TAIL;
+    return true;
+}
+
 size_t run_read(struct run *run, char *out, size_t max, enum run_state *state)
 {
     size_t total = 0;
+    bool stuck = false; /* at a unit that is not there */
     while (run->phase != RUN_OVER) {
         struct buf *piece = run_piece(run);
-        if (!piece)
+        if (!piece && run_tell_error(run))
+            continue;
+        stuck = !piece;
+        if (stuck)
             break;
         size_t left = piece->size - run->taken;
         size_t size = left < max - total ? left : max - total;
@@ -214,9 +252,8 @@ size_t run_read(struct run *run, char *out, size_t max, enum run_state *state)
             break; /* out is full */
         run_advance(run);
     }
-    uv_mutex_lock(&run->engine->lock);
-    bool failed = run->error || run->text.failed;
-    uv_mutex_unlock(&run->engine->lock);
+    int error = run->text.failed ? ERR_NOMEM : run_error(run, NULL);
+    bool failed = total == 0 && (stuck ? error != 0 : error == ERR_NOMEM);
     *state = failed ? RUN_FAILED : run->phase == RUN_OVER ? RUN_END : RUN_MORE;
     return total;
 }
@@ -261,10 +298,8 @@ void run_free(struct run *run)
         TAILQ_REMOVE(&engine->woken, run, woken_link);
     run->woken = false;
     run->released = true;
-    engine->stats.runs_active--;
     engine->stats.runs++;
-    engine->stats.cost_queued -= run->cost;
-    engine->stats.bytes_held -= run->bytes;
+    account_leave(&engine->account, &run->charge);
     bool destroy = run->pins == 0;
     uv_mutex_unlock(&engine->lock);
     if (destroy)

@@ -6,6 +6,7 @@
 
 #include "core/flow/model.h"
 #include "core/flow/tile.h"
+#include "server/engine/account.h"
 #include "server/engine/bell.h"
 #include "server/engine/engine.h"
 #include "server/engine/sched.h"
@@ -46,15 +47,17 @@ struct run {
     atomic_bool cancelled;
     size_t pins;            /* rows in tiles and units being encoded: the run stays until 0; lock */
     bool released;          /* the owner let go; lock */
-    int error;              /* ERR_NOMEM: encoding failed; lock */
+    int error;              /* see run_error: no further unit comes; lock */
+    uint64_t timeout_ms;    /* as asked for */
     uint64_t units_ready;   /* so far; lock */
     uint64_t evaluations;   /* lock */
     struct rows_tally tally; /* of rows that have ended, where they choose their steps; lock */
     struct rows_failure *failures; /* [RUN_FAILURES], NULL until one fails; lock */
     size_t failure_count;          /* lock */
     uint64_t submitted_ns, started_ns, ended_ns; /* 0: not yet; lock */
-    double cost;            /* multiply-adds it counts for in the engine's account */
-    uint64_t bytes;         /* likewise: what it may hold in memory */
+    struct charge charge;   /* what it counts for in the engine's account; lock once submitted */
+    double row_cost;        /* multiply-adds of a row from one frame to the next, about */
+    uint64_t waiting;       /* rows that have not arrived, each frame counted; lock */
 
     enum run_phase phase;   /* loop */
     struct buf text;        /* head, later tail; loop */
@@ -77,6 +80,13 @@ static inline struct run *run_of(struct sched_run *scheduled)
     return (struct run *)((char *)scheduled - offsetof(struct run, sched));
 }
 
+/* What the engine has on the loop beside its bell. */
+struct engine_handles {
+    uv_prepare_t asleep;
+    uv_timer_t deadline;
+    unsigned open;
+};
+
 struct engine {
     struct engine_options options;
     uv_mutex_t lock;
@@ -86,13 +96,12 @@ struct engine {
     bool stopping;          /* lock */
     atomic_uint events;     /* counts what a worker in the middle of its steps should look up for;
                                written with the lock held */
-    uv_prepare_t *asleep;   /* allocated: outlives the engine until its close callback */
+    struct engine_handles *handles; /* allocated: outlives the engine until it is closed */
     atomic_uint loop;       /* odd while the loop has something to do; written by it */
     size_t idle;            /* workers that wait for rows; lock */
     size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */
-    double busy_cost;       /* multiply-adds done, for the measured rate; lock */
-    double busy_seconds;    /* of workers; lock */
+    struct account account; /* lock */
     struct bell *bell;      /* owned; rung for woken */
     struct worker *workers; /* [options.workers] */
 };

@@ -67,7 +67,10 @@ static void worker_book(struct worker *worker, const struct arrival *arrival)
     run->evaluations += arrival->evaluations;
     engine->stats.evaluations += arrival->evaluations;
     engine->stats.rows_active--;
-    engine->busy_cost += (double)arrival->evaluations * net_cost(&run->model->model.spec.net);
+    account_measure(&engine->account,
+                    (double)arrival->evaluations * net_cost(&run->model->model.spec.net), 0);
+    if (!run->released)
+        account_ease(&engine->account, &run->charge, (double)--run->waiting * run->row_cost);
     if (sched_unit_frame(&run->sched, unit->index) + 1 == run->sched.frames) {
         engine->stats.rows++;
         worker_tally(run, &arrival->solve);
@@ -75,7 +78,7 @@ static void worker_book(struct worker *worker, const struct arrival *arrival)
             worker_note_failure(run, sched_unit_row(&run->sched, unit->index) + arrival->row,
                                 arrival->status);
     }
-    if (--unit->remaining == 0 && !run->released) {
+    if (--unit->remaining == 0 && !run->released && !run->error) {
         if (sched_unit_done(&run->sched, unit->index))
             engine_rouse(engine, SCHED_BLOCK);
         worker->complete[worker->complete_count++] = unit;
@@ -110,6 +113,15 @@ static void worker_encode(struct unit *unit)
         rows_body(&unit->bytes, run->format, &run->info, &piece);
 }
 
+/* Lock held: all of it is computed, in time. */
+static void worker_end_run(struct run *run)
+{
+    run->ended_ns = uv_hrtime();
+    sched_remove(&run->engine->sched, &run->sched);
+    if (run->error == ERR_DEADLINE) /* while the last unit was encoded */
+        run->error = 0;
+}
+
 /* Lock held, given back while encoding. */
 static void worker_encode_complete(struct worker *worker)
 {
@@ -127,7 +139,7 @@ static void worker_encode_complete(struct worker *worker)
             run->error = ERR_NOMEM;
         unit->state = UNIT_READY;
         if (++run->units_ready == run->sched.units)
-            run->ended_ns = uv_hrtime();
+            worker_end_run(run);
         engine_wake(engine, run);
         worker->ring = true;
         if (engine_unpin(run, 1))
@@ -359,7 +371,7 @@ static void worker_main(void *argument)
             uv_mutex_unlock(&engine->lock);
             worker_work(worker);
             uv_mutex_lock(&engine->lock);
-            engine->busy_seconds += (double)(uv_hrtime() - began) * 1e-9;
+            account_measure(&engine->account, 0, (double)(uv_hrtime() - began) * 1e-9);
             worker_settle(worker);
             worker_encode_complete(worker);
         } else if (engine->stopping && worker->dead_count == 0 && !worker->ring) {

@@ -19,6 +19,7 @@ struct sampling {
     uint64_t exchange;
     struct run *run;
     enum row_format format;
+    bool answered;   /* a stream or a problem has begun */
     struct buf body; /* of an answer in one piece */
 };
 
@@ -42,13 +43,31 @@ static enum stream_result sampling_read(void *context, char *out, size_t max, si
     return state == RUN_END ? STREAM_END : STREAM_WAIT;
 }
 
+static void sampling_stream(struct sampling *sampling, struct exchange *exchange)
+{
+    sampling->answered = true;
+    exchange_stream(exchange, 200, row_format_type(sampling->format),
+                    (struct stream){.read = sampling_read,
+                                    .closed = sampling_closed,
+                                    .context = sampling});
+}
+
 static void sampling_wake_stream(void *context, struct run *run)
 {
     struct sampling *sampling = context;
-    (void)run;
     struct exchange *exchange = httpd_find(sampling->app->httpd, sampling->exchange);
-    if (exchange)
+    struct err err = {0};
+    if (!exchange)
+        return;
+    if (sampling->answered) {
         exchange_wake(exchange);
+    } else if (run_error(run, &err)) {
+        sampling->answered = true;
+        exchange_problem(exchange, &err);
+    } else {
+        exchange_on_close(exchange, NULL, NULL);
+        sampling_stream(sampling, exchange);
+    }
 }
 
 static void sampling_respond(struct sampling *sampling, struct exchange *exchange)
@@ -73,12 +92,12 @@ static void sampling_wake_gather(void *context, struct run *run)
     }
     if (!exchange || (state == RUN_MORE && !sampling->body.failed))
         return;
-    if (state == RUN_END && !sampling->body.failed) {
-        sampling_respond(sampling, exchange);
-    } else {
-        struct err err = {0};
-        err_set(&err, ERR_NOMEM, "", "memory ran out while the answer was made");
+    struct err err = {0};
+    if (run_error(run, &err) || sampling->body.failed) {
+        err_set(&err, ERR_NOMEM, "", "the answer does not fit into memory");
         exchange_problem(exchange, &err);
+    } else {
+        sampling_respond(sampling, exchange);
     }
     /* A client that takes its answer slowly must not count as work. */
     run_free(run);
@@ -118,6 +137,7 @@ static int sampling_submit(struct sampling *sampling, struct sample_request *req
         .model = model,
         .spec = &request->spec,
         .format = sampling->format,
+        .timeout_ms = request->timeout_ms,
         .frames = route->trajectory,
         .wake = gather ? sampling_wake_gather : sampling_wake_stream,
         .context = sampling,
@@ -143,13 +163,11 @@ static void sampling_begin(struct exchange *exchange, struct sampling *sampling,
         sampling_submit(sampling, request, route, gather, &err)) {
         sampling_problem(exchange, sampling->app, &err);
         mem_free(sampling);
-    } else if (gather) {
+    } else if (gather || request->timeout_ms > 0) {
+        /* With a deadline the status has to wait for the first rows: they may come too late. */
         exchange_on_close(exchange, sampling_closed, sampling);
     } else {
-        exchange_stream(exchange, 200, row_format_type(sampling->format),
-                        (struct stream){.read = sampling_read,
-                                        .closed = sampling_closed,
-                                        .context = sampling});
+        sampling_stream(sampling, exchange);
     }
 }
 

@@ -45,6 +45,8 @@ static void describe_sample_spec(struct buf *out, const struct sample_request *r
         buf_text(out, "\n");
     }
     buf_printf(out, "frames %zu\n", spec->frames);
+    if (request->timeout_ms)
+        buf_printf(out, "timeout %llu ms\n", (unsigned long long)request->timeout_ms);
 }
 
 static int describe_request(struct buf *out, const struct buf *in, bool trajectory, struct err *err)

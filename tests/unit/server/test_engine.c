@@ -6,6 +6,7 @@
 #include "core/flow/grid.h"
 #include "core/flow/tile.h"
 #include "core/linalg/rng.h"
+#include "server/engine/account.h"
 #include "tests/unit/unit.h"
 
 #include <math.h>
@@ -297,6 +298,50 @@ START_TEST(models_share_the_workers)
 }
 END_TEST
 
+/* The answer is whole, or says that it came too late; never rows that stopped on their way. */
+START_TEST(a_run_with_a_deadline_is_whole_or_fails)
+{
+    struct engine *engine = engine_new(2);
+    struct model_ref *model = model_new(10);
+    struct reader plain;
+    size_t late = 0, whole = 0;
+    reader_start(&plain, engine, model, spec_of(2000, "rk4"), false);
+    reader_finish(&plain);
+    for (uint64_t timeout_ms = 1; timeout_ms <= 100 && (whole < 5 || late < 5); timeout_ms++) {
+        struct sample_spec spec = spec_of(2000, "rk4");
+        struct reader reader = {.state = RUN_MORE};
+        struct err err = {0};
+        struct run_options options = {.model = model,
+                                      .spec = &spec,
+                                      .format = ROWS_NPY,
+                                      .timeout_ms = 1 + timeout_ms / 3,
+                                      .wake = reader_wake,
+                                      .context = &reader};
+        buf_init(&reader.bytes, 1 << 28);
+        ck_assert_int_eq(engine_submit(engine, &options, &reader.run, &err), 0);
+        while (reader.state == RUN_MORE)
+            uv_run(&loop, UV_RUN_ONCE);
+        if (reader.state == RUN_END) {
+            whole++;
+            ck_assert_int_eq(run_error(reader.run, &err), 0);
+            ck_assert_uint_eq(reader.bytes.size, plain.bytes.size);
+        } else {
+            late++;
+            ck_assert_int_eq(run_error(reader.run, &err), ERR_DEADLINE);
+            ck_assert_str_eq(err.where, "/timeout_ms");
+            ck_assert_uint_lt(reader.bytes.size, plain.bytes.size);
+        }
+        ck_assert_mem_eq(reader.bytes.data, plain.bytes.data, reader.bytes.size);
+        reader_end(&reader);
+    }
+    ck_assert_uint_gt(whole + late, 0);
+    ck_assert_uint_eq(engine_stats(engine).runs_active, 1);
+    reader_end(&plain);
+    model_ref_drop(model);
+    engine_delete(engine);
+}
+END_TEST
+
 START_TEST(a_row_that_is_not_finite_fails_alone)
 {
     struct engine *engine = engine_new(1);
@@ -348,12 +393,15 @@ START_TEST(bad_specs_and_overload_are_refused_and_keep_the_spec)
                                    .cost_limit = 1000,
                                    .bytes_limit = UINT64_MAX};
     ck_assert_int_eq(engine_start(&engine, &small, &err), 0);
-    reader_start(&first, engine, model, spec_of(100000, "euler"), false); /* alone: always taken */
+    struct reader many[ACCOUNT_SHARE];
+    for (size_t i = 0; i < ACCOUNT_SHARE; i++)
+        reader_start(&many[i], engine, model, spec_of(100000, "euler"), false);
     spec = spec_of(10, "euler");
     err = (struct err){0};
     ck_assert_int_eq(engine_submit(engine, &options, &run, &err), ERR_OVERLOADED);
     ck_assert_uint_ge(engine_retry_seconds(engine), 1);
-    reader_end(&first);
+    for (size_t i = 0; i < ACCOUNT_SHARE; i++)
+        reader_end(&many[i]);
     engine_delete(engine);
 
     small.cost_limit = 1e12;
@@ -403,6 +451,7 @@ int main(void)
     tcase_add_test(tests, a_reader_that_stops_holds_a_bounded_window_and_no_one_else_up);
     tcase_add_test(tests, a_run_that_is_let_go_leaves_the_engine_to_others);
     tcase_add_test(tests, models_share_the_workers);
+    tcase_add_test(tests, a_run_with_a_deadline_is_whole_or_fails);
     tcase_add_test(tests, a_row_that_is_not_finite_fails_alone);
     tcase_add_test(tests, bad_specs_and_overload_are_refused_and_keep_the_spec);
     tcase_add_test(tests, the_registry_keeps_the_newest_version_of_a_name);

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A run counts for at most the ACCOUNT_SHARE-th part of the cost that is allowed: runs take turns, so
-   that a giant one does not keep others out. */
+/* A run counts for at most the ACCOUNT_SHARE-th part of the cost that is allowed: runs take turns,
+   so that a giant one need not keep others out. */
 enum { ACCOUNT_SHARE = 8 };
 
 /* What a run counts for. */

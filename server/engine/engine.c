@@ -30,11 +30,11 @@ static void engine_deliver(struct engine *engine)
     while ((run = TAILQ_FIRST(&engine->woken))) {
         TAILQ_REMOVE(&engine->woken, run, woken_link);
         run->woken = false;
-        uv_mutex_unlock(&engine->lock);
+        engine_unlock(engine);
         run->wake(run->context, run);
         uv_mutex_lock(&engine->lock);
     }
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
 }
 
 static void engine_on_bell(void *context)
@@ -54,8 +54,18 @@ void engine_wake(struct engine *engine, struct run *run)
 
 void engine_rouse(struct engine *engine, size_t rows)
 {
+    size_t wanted = rows / SIMD_LANES + (rows % SIMD_LANES > 0);
     atomic_fetch_add_explicit(&engine->events, 1, memory_order_relaxed);
-    for (size_t i = 0; i < engine->idle && i * SIMD_LANES < rows; i++)
+    if (wanted > engine->calls)
+        engine->calls = wanted;
+}
+
+void engine_unlock(struct engine *engine)
+{
+    size_t calls = engine->calls < engine->idle ? engine->calls : engine->idle;
+    engine->calls = 0;
+    uv_mutex_unlock(&engine->lock);
+    for (; calls > 0; calls--)
         uv_cond_signal(&engine->work);
 }
 
@@ -91,7 +101,7 @@ static void engine_on_deadline(uv_timer_t *timer)
     }
     engine_rouse(engine, 0);
     engine_arm(engine);
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     engine_deliver(engine);
 }
 
@@ -160,7 +170,7 @@ void engine_stop(struct engine *engine)
     uv_mutex_lock(&engine->lock);
     engine->stopping = true;
     uv_cond_broadcast(&engine->work);
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     worker_join_all(engine);
     check(engine->account.runs == 0);
     sched_release(&engine->sched);
@@ -199,7 +209,7 @@ int engine_submit(struct engine *engine, const struct run_options *options, stru
     code = engine_admit(engine, run, err);
     if (code == 0)
         engine_arm(engine);
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     if (code) {
         *options->spec = run->spec;
         sample_spec_init(&run->spec);
@@ -214,7 +224,7 @@ unsigned engine_retry_seconds(struct engine *engine)
 {
     uv_mutex_lock(&engine->lock);
     unsigned seconds = engine->account.retry_seconds;
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     return seconds;
 }
 
@@ -225,6 +235,6 @@ struct engine_stats engine_stats(struct engine *engine)
     stats.runs_active = engine->account.runs;
     stats.cost_queued = engine->account.held.cost;
     stats.bytes_held = engine->account.held.bytes;
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     return stats;
 }

@@ -161,7 +161,7 @@ static void run_encode_tail(struct run *run)
         .failures = run->failures,
         .failure_count = run->failure_count,
     };
-    uv_mutex_unlock(&run->engine->lock);
+    engine_unlock(run->engine);
     if (run->frames)
         frames_tail(&run->text, run->format, &outcome);
     else
@@ -176,7 +176,7 @@ static struct buf *run_piece(struct run *run)
     struct unit *unit = run_unit(run, run->sched.read);
     uv_mutex_lock(&run->engine->lock);
     bool ready = unit->state == UNIT_READY && unit->index == run->sched.read;
-    uv_mutex_unlock(&run->engine->lock);
+    engine_unlock(run->engine);
     return ready ? &unit->bytes : NULL;
 }
 
@@ -193,7 +193,7 @@ static void run_advance(struct run *run)
         unit->state = UNIT_FREE;
         if (sched_unit_read(&run->sched))
             engine_rouse(run->engine, SCHED_BLOCK);
-        uv_mutex_unlock(&run->engine->lock);
+        engine_unlock(run->engine);
         if (run->sched.read == run->sched.units) {
             run->phase = RUN_TAIL;
             run_encode_tail(run);
@@ -207,7 +207,7 @@ int run_error(const struct run *run, struct err *err)
 {
     uv_mutex_lock(&run->engine->lock);
     int code = run->error;
-    uv_mutex_unlock(&run->engine->lock);
+    engine_unlock(run->engine);
     if (code == ERR_NOMEM)
         err_set(err, ERR_NOMEM, "", "memory ran out while the answer was made");
     else if (code == ERR_DEADLINE)
@@ -262,7 +262,7 @@ uint64_t run_evaluations(const struct run *run)
 {
     uv_mutex_lock(&run->engine->lock);
     uint64_t evaluations = run->evaluations;
-    uv_mutex_unlock(&run->engine->lock);
+    engine_unlock(run->engine);
     return evaluations;
 }
 
@@ -270,7 +270,7 @@ static double run_seconds(const struct run *run, const uint64_t *from, const uin
 {
     uv_mutex_lock(&run->engine->lock);
     uint64_t begin = *from, end = *to ? *to : uv_hrtime();
-    uv_mutex_unlock(&run->engine->lock);
+    engine_unlock(run->engine);
     return begin && end > begin ? (double)(end - begin) * 1e-9 : 0.0;
 }
 
@@ -301,7 +301,7 @@ void run_free(struct run *run)
     engine->stats.runs++;
     account_leave(&engine->account, &run->charge);
     bool destroy = run->pins == 0;
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     if (destroy)
         run_destroy(run);
 }

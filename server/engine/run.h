@@ -98,6 +98,7 @@ struct engine {
                                written with the lock held */
     struct engine_handles *handles; /* allocated: outlives the engine until it is closed */
     atomic_uint loop;       /* odd while the loop has something to do; written by it */
+    size_t calls;           /* workers to be called; lock */
     size_t idle;            /* workers that wait for rows; lock */
     size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */
@@ -109,8 +110,10 @@ struct engine {
 /* Lock held: asks the loop to call run->wake, once the bell is rung. */
 void engine_wake(struct engine *engine, struct run *run);
 /* Lock held: so many rows can be taken that could not before, or 0: something else has changed that
-   workers should look at. */
+   workers should look at. Those that wait are called by engine_unlock. */
 void engine_rouse(struct engine *engine, size_t rows);
+/* Gives the lock back, and only then calls workers: one that wakes need not wait for it. */
+void engine_unlock(struct engine *engine);
 /* Lock held: true when the caller must run_destroy it after unlocking. */
 bool engine_unpin(struct run *run, size_t pins);
 

@@ -128,7 +128,7 @@ static void worker_encode_complete(struct worker *worker)
     struct engine *engine = worker->engine;
     if (worker->complete_count == 0)
         return;
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     for (size_t i = 0; i < worker->complete_count; i++)
         worker_encode(worker->complete[i]);
     uv_mutex_lock(&engine->lock);
@@ -240,14 +240,14 @@ static void worker_occupy(struct worker *worker, enum sched_class class,
     struct model_ref *model = model_ref_take((struct model_ref *)key.model);
     seat->slice_ns = uv_hrtime();
     engine->vacant[class]--;
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     int code = seat_take(seat, &key);
     uv_mutex_lock(&engine->lock);
     if (code == 0)
         return;
     engine->vacant[class]++;
     worker_fail_queue(worker, &key, class);
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     model_ref_drop(model);
     uv_mutex_lock(&engine->lock);
 }
@@ -260,7 +260,7 @@ static void worker_vacate(struct worker *worker, enum sched_class class)
     sched_settle(&engine->sched, &seat->key, class, worker_slices_ns[class],
                  uv_hrtime() - seat->slice_ns);
     engine->vacant[class]++;
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
     worker_let_go(worker);
     seat_leave(seat);
     uv_mutex_lock(&engine->lock);
@@ -346,8 +346,9 @@ static bool worker_busy(const struct worker *worker)
 static void worker_wait(struct worker *worker)
 {
     struct engine *engine = worker->engine;
-    if (worker->dead_count > 0 || worker->ring || worker_sees_news(worker)) {
-        uv_mutex_unlock(&engine->lock);
+    if (worker->dead_count > 0 || worker->ring || engine->calls > 0 ||
+        worker_sees_news(worker)) {
+        engine_unlock(engine);
         worker_let_go(worker);
         uv_mutex_lock(&engine->lock);
         return;
@@ -368,7 +369,7 @@ static void worker_main(void *argument)
         worker_fill(worker, SCHED_IS_BULK);
         if (worker_busy(worker)) {
             uint64_t began = uv_hrtime();
-            uv_mutex_unlock(&engine->lock);
+            engine_unlock(engine);
             worker_work(worker);
             uv_mutex_lock(&engine->lock);
             account_measure(&engine->account, 0, (double)(uv_hrtime() - began) * 1e-9);
@@ -380,7 +381,7 @@ static void worker_main(void *argument)
             worker_wait(worker);
         }
     }
-    uv_mutex_unlock(&engine->lock);
+    engine_unlock(engine);
 }
 
 int worker_start_all(struct engine *engine, struct err *err)

@@ -113,7 +113,7 @@ static void on_watch(uv_poll_t *poll, int status, int events)
 void connection_watch(struct connection *connection)
 {
     /* Without a watch the client's leaving is noticed when the answer is written. */
-    if (connection->watched)
+    if (connection->watched && !uv_is_active((uv_handle_t *)&connection->watch))
         uv_poll_start(&connection->watch, UV_DISCONNECT, on_watch);
 }
 

@@ -22,6 +22,7 @@ enum {
     HTTPD_MEMORY = 64 * 1024, /* bytes a connection: its headers, and a piece of a body */
     HTTPD_TIMEOUT_S = 30,     /* without a byte in either direction */
     HTTPD_BLOCK = 32 * 1024,  /* bytes of a stream asked for at once */
+    HTTPD_PUMPS = 4,          /* MHD_run in a row */
     HTTPD_STOP_RUNS = 16,     /* MHD_run until every resumed connection has ended */
 };
 
@@ -63,28 +64,45 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     httpd_pump(poll->data);
 }
 
+/* Whether libmicrohttpd has something to do at once; else *wait_ms is when, UINT64_MAX: never. */
+static bool httpd_pending(struct httpd *httpd, uint64_t *wait_ms)
+{
+    MHD_UNSIGNED_LONG_LONG wait = 0;
+    *wait_ms = UINT64_MAX;
+    if (httpd->resumed)
+        return true;
+    if (MHD_get_timeout(httpd->daemon, &wait) == MHD_YES)
+        *wait_ms = wait;
+    return *wait_ms == 0;
+}
+
 static void httpd_rearm(struct httpd *httpd)
 {
-    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    uint64_t wait_ms;
+    bool pending = httpd_pending(httpd, &wait_ms);
     uv_timer_stop(&httpd->timer);
     uv_idle_stop(&httpd->soon);
-    if (!httpd->resumed && MHD_get_timeout(httpd->daemon, &wait_ms) != MHD_YES)
-        return;
-    if (wait_ms == 0)
+    if (pending)
         uv_idle_start(&httpd->soon, on_soon);
-    else
+    else if (wait_ms != UINT64_MAX)
         uv_timer_start(&httpd->timer, on_timer, wait_ms, 0);
 }
 
 /* Its sockets are edge-triggered: MHD_run after every event, and a new look at its timeout after
-   every run. */
+   every run. What it wants to do at once, such as to end one request and read the next, is done
+   without a turn of the loop, a few times: others are waiting there, too. */
 static void httpd_pump(struct httpd *httpd)
 {
+    uint64_t wait_ms;
     check(!httpd->running);
     engine_loop_wakes(httpd->app->engine);
     httpd->running = true;
-    httpd->resumed = false;
-    MHD_run(httpd->daemon);
+    for (int i = 0; i < HTTPD_PUMPS; i++) {
+        httpd->resumed = false;
+        MHD_run(httpd->daemon);
+        if (!httpd_pending(httpd, &wait_ms))
+            break;
+    }
     httpd->running = false;
     httpd_rearm(httpd);
 }

@@ -3,7 +3,7 @@ FROM debian:12-slim AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         gcc g++ meson ninja-build pkg-config libmicrohttpd-dev libjansson-dev libuv1-dev \
-        libopenblas-pthread-dev libsqlite3-dev nettle-dev \
+        libopenblas-pthread-dev libsqlite3-dev libzip-dev nettle-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -14,7 +14,7 @@ RUN meson setup /build --buildtype=release --prefix=/usr -Dtests=disabled \
 FROM debian:12-slim
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        libmicrohttpd12 libjansson4 libuv1 libopenblas0-pthread libsqlite3-0 libnettle8 \
+        libmicrohttpd12 libjansson4 libuv1 libopenblas0-pthread libsqlite3-0 libzip4 libnettle8 \
         libstdc++6 \
     && rm -rf /var/lib/apt/lists/* \
     && install -d -o 65532 -g 65532 -m 0700 /data

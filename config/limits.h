@@ -25,6 +25,17 @@
 /* |w| above this is a broken file, not a trained network. */
 #define LIMIT_WEIGHT 1e6
 
+/* PyTorch files. Entries of the zip archive: the tensors, their averages, two moments of each. */
+#define LIMIT_ARCHIVE_ENTRIES (4 * LIMIT_TENSORS + 64)
+/* Its data.pkl: that many tensors take about 2 MB. */
+#define LIMIT_PICKLE_BYTES (16u * 1024 * 1024)
+/* Values in it, and links between them: 64 MB at the worst. */
+#define LIMIT_PICKLE_VALUES (1024u * 1024)
+/* Links that may be followed: a small file can refer to its own parts over and over. */
+#define LIMIT_PICKLE_STEPS (16u * 1024 * 1024)
+/* Modules within modules; the walk recurses. */
+#define LIMIT_PICKLE_DEPTH 64
+
 #define LIMIT_LAYERS 32
 #define LIMIT_LAYER_WIDTH 16384
 #define LIMIT_TIME_FREQUENCIES 512

@@ -6,6 +6,7 @@
 #include "proto/net_codec.h"
 #include "proto/path_codec.h"
 #include "proto/safetensors.h"
+#include "proto/torch_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,17 +100,33 @@ static int read_training(char **out, struct json value, struct err *err)
     return 0;
 }
 
+static int read_weights(char *out, struct json value, struct err *err)
+{
+    const char *text;
+    if (!json_present(value))
+        return 0;
+    int code = json_read_string(value, LIMIT_TENSOR_NAME, &text, err);
+    if (!code && !text[0])
+        code = err_set(err, ERR_INVALID, value.pointer,
+                       "must be the name below which the weights stand");
+    if (!code)
+        snprintf(out, LIMIT_TENSOR_NAME + 1, "%s", text);
+    return code;
+}
+
 static int read_config(struct model_config *config, struct json root, struct err *err)
 {
     static const char *const known[] = {"network", "activation", "time",    "noise_at",
                                         "path",    "prediction", "clamp",   "columns",
-                                        "ema",     "training",   NULL};
+                                        "weights", "ema",        "training", NULL};
     struct json ema = json_get(root, "ema");
     int code = json_object_check(root, known, err);
     if (!code)
         code = read_spec(&config->spec, root, err);
     if (!code)
         code = read_columns(&config->schema, json_get(root, "columns"), err);
+    if (!code)
+        code = read_weights(config->weights, json_get(root, "weights"), err);
     if (!code && json_present(ema))
         code = json_read_boolean(ema, &config->ema, err);
     if (!code)
@@ -160,6 +177,8 @@ void model_config_encode(struct buf *out, const struct model_config *config)
     path_codec_write(&w, "path", &spec->path);
     if (config->schema.count > 0)
         write_columns(&w, &config->schema);
+    if (config->weights[0])
+        json_write_string(&w, "weights", config->weights);
     json_write_boolean(&w, "ema", config->ema);
     if (config->training)
         json_write_raw(&w, "training", config->training, strlen(config->training));
@@ -221,13 +240,23 @@ static int complete_schema(struct model_config *config, struct err *err)
                    "take %zu numbers a row, but the network has dimension %zu", width, dim);
 }
 
-static int load(struct model *model, struct model_config *config, const struct safetensors *file,
+static int narrow(struct tensor_table *table, const char *weights, struct err *err)
+{
+    if (!weights[0] || tensor_table_narrow(table, weights))
+        return 0;
+    return err_set(err, ERR_INVALID, "/weights",
+                   "the file has no tensors whose names begin with %s and a dot", weights);
+}
+
+static int load(struct model *model, struct model_config *config, struct safetensors *file,
                 const char *sidecar, struct err *err)
 {
     const char *text;
     int code = choose_config(&text, file->advect, sidecar, err);
     if (!code)
         code = decode_config(config, text, file->advect != NULL, err);
+    if (!code)
+        code = narrow(&file->table, config->weights, err);
     if (!code)
         code = weights_infer(&config->spec.net, &file->table, err);
     if (!code)
@@ -258,4 +287,36 @@ int model_load(struct model *model, struct model_config *config, const unsigned 
     *model = loaded;
     *config = found;
     return 0;
+}
+
+static int write_converted(struct buf *out, const struct torch_file *file, const char *text,
+                           struct err *err)
+{
+    int code = safetensors_write(out, &file->table, text);
+    if (code == ERR_TOO_LARGE)
+        return err_set(err, ERR_TOO_LARGE, "",
+                       "as safetensors the file would have more than %llu bytes, or its names and "
+                       "config more than %u",
+                       LIMIT_CHECKPOINT_BYTES, LIMIT_HEADER_BYTES);
+    return code ? err_set(err, ERR_NOMEM, "", "not enough memory for the tensors") : 0;
+}
+
+int model_convert(struct buf *out, const unsigned char *bytes, size_t size, const char *sidecar,
+                  struct err *err)
+{
+    struct model_config config = {0};
+    struct torch_file file;
+    const char *text;
+    int code = choose_config(&text, NULL, sidecar, err);
+    if (!code)
+        code = decode_config(&config, text, false, err);
+    if (code)
+        return code;
+    code = torch_file_read(&file, bytes, size, config.weights, err);
+    model_config_release(&config);
+    if (code)
+        return code;
+    code = write_converted(out, &file, text, err);
+    torch_file_release(&file);
+    return code;
 }

@@ -10,6 +10,7 @@
 struct model_config {
     struct model_spec spec; /* dim and hidden are left 0: the weights say them; owned */
     struct schema schema;   /* count 0 where the checkpoint has no columns; owned */
+    char weights[LIMIT_TENSOR_NAME + 1]; /* the tensors below that name are meant; "": all */
     bool ema;
     char *training; /* JSON text of the training record, or NULL; owned */
 };
@@ -25,6 +26,12 @@ void model_config_release(struct model_config *config);
    in bytes. *config is filled with a schema of the right width (plain where none was given). */
 int model_load(struct model *model, struct model_config *config, const unsigned char *bytes,
                size_t size, const char *sidecar, struct err *err);
+
+/* A PyTorch file (proto/torch_file.h) -> the safetensors file that takes its place: the chosen
+   tensors as they are, and the config, which comes beside it, as their metadata. The weights are
+   checked by model_load. ERR_INVALID also for a missing or wrong config. */
+int model_convert(struct buf *out, const unsigned char *bytes, size_t size, const char *sidecar,
+                  struct err *err);
 
 /* Schema <-> JSON, as it stands in checkpoints, in GET /datasets/{name} and in job files. */
 void schema_write(struct buf *out, const struct schema *schema);

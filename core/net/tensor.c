@@ -103,6 +103,21 @@ int tensor_table_add(struct tensor_table *table, const struct tensor *tensor)
     return 0;
 }
 
+bool tensor_table_narrow(struct tensor_table *table, const char *prefix)
+{
+    size_t length = strlen(prefix), kept = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        struct tensor tensor = table->tensors[i];
+        if (strncmp(tensor.name, prefix, length) != 0 || tensor.name[length] != '.')
+            continue;
+        const char *rest = tensor.name + length + 1;
+        memmove(tensor.name, rest, strlen(rest) + 1);
+        table->tensors[kept++] = tensor;
+    }
+    table->count = kept;
+    return kept > 0;
+}
+
 int tensor_read(const struct tensor *tensor, float *out, struct err *err)
 {
     double (*read)(const unsigned char *from) = dtypes[tensor->dtype].read;

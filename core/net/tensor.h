@@ -5,6 +5,7 @@
 #include "config/limits.h"
 #include "core/base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,9 @@ void tensor_table_release(struct tensor_table *table);
 const struct tensor *tensor_table_find(const struct tensor_table *table, const char *name);
 /* Appends one. 0 or ERR_NOMEM, ERR_TOO_LARGE past LIMIT_TENSORS. */
 int tensor_table_add(struct tensor_table *table, const struct tensor *tensor);
+
+/* Keeps the tensors named PREFIX.REST, under the name REST; false when there is none. */
+bool tensor_table_narrow(struct tensor_table *table, const char *prefix);
 
 /* Converts to float32. 0, ERR_FORMAT naming the tensor when a value is not finite or |w| exceeds
    LIMIT_WEIGHT. out: [tensor->count]. */

@@ -1,4 +1,4 @@
-/* An upload goes: temp file -> files courier (safetensors and config, every check, packed weights)
+/* An upload goes: temp file -> files courier (a .pt is converted; config, every check, packed weights)
    -> store courier (fsync, rename, row, version) -> registry on the loop -> answer. A description
    is read off the registry; only what is not loaded is asked of the store. */
 #include "server/http/models.h"
@@ -90,9 +90,12 @@ static void put_free(struct put *put)
 static void put_read(struct call *call)
 {
     struct put *put = (struct put *)call;
-    if (!put->task.err.code)
+    struct err *err = &put->task.err;
+    if (!err->code)
+        task_note(&put->task, model_file_adopt(&put->upload, &put->record.sidecar, err));
+    if (!err->code)
         task_note(&put->task, model_file_read(&put->ref, put->upload->fd, put->upload->size,
-                                              put->record.sidecar, &put->task.err));
+                                              put->record.sidecar, err));
     if (put->task.err.code)
         upload_free(put->upload);
 }
@@ -151,7 +154,7 @@ static int check_headers(const struct exchange *exchange, struct err *err)
     const char *sidecar = exchange_header(exchange, "Advect-Config");
     if (type && !router_type_accepted("application/octet-stream", type))
         return err_set(err, ERR_UNSUPPORTED, "Content-Type",
-                       "a model is a safetensors file, sent with Content-Type: "
+                       "a model is a safetensors file or one of torch.save, sent with Content-Type: "
                        "application/octet-stream (curl -T FILE sends none, which is fine, too)");
     if (sidecar && strlen(sidecar) > LIMIT_SIDECAR_BYTES)
         return err_set(err, ERR_TOO_LARGE, "Advect-Config",

@@ -10,6 +10,8 @@ static const struct {
     const char *name;
 } foreign[] = {
     {"PK\x03\x04", 4, "a zip archive (torch.save, numpy.savez and Excel write these)"},
+    {"\x80\x02\x8a\x0al\xfc\x9c\x46", 8,
+     "of torch.save before PyTorch 1.6 (load and save it again)"},
     {"\x80\x02", 2, "a Python pickle"},
     {"\x80\x03", 2, "a Python pickle"},
     {"\x80\x04\x95", 3, "a Python pickle"},

@@ -185,9 +185,9 @@ class PublishedFields(unittest.TestCase):
     def tearDownClass(cls):
         cls.daemon.stop()
 
-    def upload(self, name):
+    def upload(self, name, suffix=".safetensors"):
         model = name.replace("__", "-")
-        answer = curl.run("-T", CHECKPOINTS / f"{name}.safetensors", f"{self.url}/models/{model}",
+        answer = curl.run("-T", CHECKPOINTS / f"{name}{suffix}", f"{self.url}/models/{model}",
                           "-H", f"Advect-Config: {json.dumps(CONFIG)}")
         return model, answer
 
@@ -208,6 +208,15 @@ class PublishedFields(unittest.TestCase):
                 found += sample.json()["samples"]
                 np.testing.assert_allclose(found, [at_start, in_between, endpoint], atol=1e-5,
                                            rtol=0)
+
+    def test_the_file_as_pytorch_wrote_it_gives_the_same_numbers(self):
+        name = "8gaussian-moons__otcfm_v1"
+        if not (CHECKPOINTS / f"{name}.pt").exists():
+            self.skipTest(f"there is no {name}.pt in {CHECKPOINTS}")
+        model, answer = self.upload(name, ".pt")
+        self.assertIn(answer.status, (200, 201), answer.body)
+        found = [self.velocity(model, [0, 0], 0), self.velocity(model, [1, -2], 0.5)]
+        np.testing.assert_allclose(found, GOLDEN[name][:2], atol=1e-5, rtol=0)
 
     def test_a_potential_is_refused_because_it_is_no_velocity_field(self):
         _, answer = self.upload("8gaussian-moons__action_matching_v1")

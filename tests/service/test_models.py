@@ -14,6 +14,7 @@ import safetensors
 
 CHECKPOINTS = Path(os.environ.get("ADVECTD_CHECKPOINTS",
                                   harness.ROOT.parent / "shared/checkpoints"))
+TORCH = harness.ROOT / "tests/golden/torch"
 SIDECAR = json.dumps({"activation": "selu", "time": {"input": "last", "scale": 1}})
 FIELDS = ["8gaussian-moons__cfm_v1", "8gaussian-moons__otcfm_v1", "8gaussian-moons__rect_1_v1",
           "gaussian-moons__cfm_v1", "gaussian-moons__otcfm_v1"]
@@ -113,6 +114,55 @@ class Good(Case):
             self.assertEqual(answer.json()["hidden"], [64, 64, 64])
 
 
+class FromTorch(Case):
+    def velocity(self, model):
+        body = json.dumps({"model": model, "points": [[0.5, -1]], "t": 0.25}).encode()
+        answer = self.daemon.request("POST", "/velocity", body,
+                                     {"Content-Type": "application/json"})
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json()["velocity"]
+
+    def test_a_whole_module_is_kept_as_safetensors_with_its_config(self):
+        body = (TORCH / "valid/module/file.pt").read_bytes()
+        answer = self.put("module", body, SIDECAR)
+        self.assertEqual(answer.status, 201, answer.body)
+        described = answer.json()
+        self.assertEqual((described["dim"], described["hidden"]), (2, [4]))
+        kept = self.get("module/checkpoint")
+        self.assertNotIn("advect-config", kept.headers)
+        self.assertEqual(described["sha256"], hashlib.sha256(kept.body).hexdigest())
+        self.assertEqual(described["bytes"], len(kept.body))
+        size = struct.unpack("<Q", kept.body[:8])[0]
+        header = json.loads(kept.body[8:8 + size])
+        self.assertEqual(header["__metadata__"], {"advect": SIDECAR})
+        self.assertEqual(header["net.0.weight"]["shape"], [4, 3])
+        again = self.put("again", kept.body)
+        self.assertEqual(again.status, 201, again.body)
+        self.assertEqual(self.velocity("module"), self.velocity("again"))
+
+    def test_it_is_there_again_after_a_restart(self):
+        first = harness.Daemon()
+        body = (TORCH / "valid/state_dict/file.pt").read_bytes()
+        answer = first.request("PUT", "/models/kept", body, {"Advect-Config": SIDECAR})
+        self.assertEqual(answer.status, 201, answer.body)
+        first.kill()
+        second = harness.Daemon(data_dir=first.data_dir)
+        self.assertEqual(second.request("GET", "/models/kept").json(), answer.json())
+        second.stop()
+        first.clean_up()
+
+    def test_averaged_weights_are_chosen_by_name(self):
+        body = (TORCH / "invalid/several_sets/file.pt").read_bytes()
+        velocities = []
+        for name in ("model", "ema"):
+            config = SIDECAR[:-1] + f', "weights": "{name}"}}'
+            answer = self.put(name, body, config)
+            self.assertEqual(answer.status, 201, answer.body)
+            self.assertEqual(answer.json()["weights"], name)
+            velocities.append(self.velocity(name))
+        self.assertNotEqual(*velocities)
+
+
 class Bad(Case):
     def tearDown(self):
         self.assertEqual(list((self.daemon.data_dir / "models").iterdir()), [])
@@ -160,13 +210,25 @@ class Bad(Case):
             self.skipTest(f"there is no {path}")
         self.problem(self.put("bad", path.read_bytes(), SIDECAR), 422, "potential")
 
-    def test_pickles_are_refused_with_advice(self):
-        path = CHECKPOINTS / "8gaussian-moons__otcfm_v1.pt"
-        bodies = [b"PK\x03\x04" + b"x" * 100, b"\x80\x02}q\x00."]
-        if path.exists():
-            bodies.append(path.read_bytes())
-        for body in bodies:
-            self.problem(self.put("bad", body, SIDECAR), 415, "safetensors")
+    def test_bare_pickles_are_refused_with_advice(self):
+        legacy = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
+        self.problem(self.put("bad", legacy, SIDECAR), 415, "before PyTorch 1.6", "torch.save")
+        self.problem(self.put("bad", b"\x80\x02}q\x00.", SIDECAR), 415, "pickle", "torch.save")
+
+    def test_files_of_torch_save_that_cannot_be_read_are_refused(self):
+        self.problem(self.put("bad", b"PK\x03\x04" + b"x" * 100, SIDECAR), 422, "zip")
+        for case in sorted((TORCH / "invalid").iterdir()):
+            with self.subTest(case.name):
+                expected = json.loads((case / "error.json").read_text())
+                answer = self.put("bad", (case / "file.pt").read_bytes(), SIDECAR)
+                self.problem(answer, expected["status"])
+                self.assertEqual(answer.json()["detail"], expected["detail"])
+
+    def test_a_file_of_torch_save_needs_its_config(self):
+        body = (TORCH / "valid/module/file.pt").read_bytes()
+        self.problem(self.put("bad", body), 422, "Advect-Config")
+        self.problem(self.put("bad", body, '{"activation": "selu"}'), 422, "time")
+        self.problem(self.put("bad", body, SIDECAR[:-1] + ', "weights": "ema"}'), 422, "/weights")
 
     def test_headers_that_lie_are_refused(self):
         def edit(name, key, value):

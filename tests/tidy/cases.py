@@ -49,6 +49,7 @@ BAD = {
         include("core/train/x.c", "<cblas.h>"),
         include("server/store/models.c", "<sqlite3.h>"),
         include("proto/x.c", "<nettle/sha2.h>"),
+        include("proto/torch_file.c", "<zip.h>"),
     ],
     "rule_pure_floors": [
         include("core/net/x.c", "<pthread.h>"),

@@ -31,6 +31,7 @@ FOREIGN = {
     "cblas.h": ["core/linalg/"],
     "sqlite3.h": ["server/store/db.c"],
     "uv.h": ["server/"],
+    "zip.h": ["proto/archive.c"],
     "nettle/": ["server/"],
 }
 # core/ and proto/ know no socket, thread, clock or file.

@@ -51,6 +51,26 @@ START_TEST(halves_become_the_floats_they_stand_for)
 }
 END_TEST
 
+START_TEST(a_table_is_narrowed_to_what_stands_below_a_name)
+{
+    static const char *const names[] = {"ema.a.0", "emab.0", "ema", "model.a.0", "ema.b"};
+    struct tensor_table table = {0};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct tensor tensor = {.rank = i};
+        snprintf(tensor.name, sizeof tensor.name, "%s", names[i]);
+        ck_assert_int_eq(tensor_table_add(&table, &tensor), 0);
+    }
+    ck_assert(tensor_table_narrow(&table, "ema"));
+    ck_assert_uint_eq(table.count, 2);
+    ck_assert_str_eq(table.tensors[0].name, "a.0");
+    ck_assert_str_eq(table.tensors[1].name, "b");
+    ck_assert_uint_eq(table.tensors[1].rank, 4);
+    ck_assert(!tensor_table_narrow(&table, "c"));
+    ck_assert_uint_eq(table.count, 0);
+    tensor_table_release(&table);
+}
+END_TEST
+
 START_TEST(floats_and_doubles_are_read_whole)
 {
     const float single = -1.2345678f;
@@ -142,6 +162,7 @@ int main(void)
     TCase *tests = tcase_create("tensor");
     tcase_add_test(tests, dtypes_have_the_names_and_sizes_of_safetensors);
     tcase_add_test(tests, halves_become_the_floats_they_stand_for);
+    tcase_add_test(tests, a_table_is_narrowed_to_what_stands_below_a_name);
     tcase_add_test(tests, floats_and_doubles_are_read_whole);
     tcase_add_test(tests, what_is_no_weight_is_refused);
     tcase_add_test(tests, the_first_bad_element_is_named);

@@ -1,5 +1,6 @@
-/* Runs the golden cases: tests/golden/KIND/{valid,invalid}/CASE holds what comes in (request.json
-   or file.safetensors) and what must come out (expected.txt, or error.json: the problem document).
+/* Runs the golden cases: tests/golden/KIND/{valid,invalid}/CASE holds what comes in (request.json,
+   file.safetensors or file.pt) and what must come out (expected.txt, or error.json: the problem
+   document).
  */
 #include "core/base/check.h"
 #include "core/base/mem.h"
@@ -8,6 +9,7 @@
 #include "proto/problem.h"
 #include "proto/request_codec.h"
 #include "proto/safetensors.h"
+#include "proto/torch_file.h"
 #include "tests/unit/unit.h"
 
 #include <dirent.h>
@@ -15,7 +17,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_MAX = 1 << 18, PATH_TEXT = 1024, FAILURES_MAX = 1000, CASES_MAX = 1000 };
+enum {
+    TEXT_MAX = 1 << 18,
+    PATH_TEXT = 1024,
+    FAILURES_MAX = 1000,
+    CASES_MAX = 1000,
+    TORCH_VALUES = 64
+};
 
 /* Decodes one input; `out` gets its description. Returns the error code. */
 typedef int (*describe_fn)(struct buf *out, const struct buf *in, struct err *err);
@@ -135,6 +143,28 @@ static int describe_safetensors(struct buf *out, const struct buf *in, struct er
     return 0;
 }
 
+static int describe_torch(struct buf *out, const struct buf *in, struct err *err)
+{
+    struct torch_file file;
+    float values[TORCH_VALUES];
+    int code = torch_file_read(&file, (const unsigned char *)in->data, in->size, NULL, err);
+    if (code)
+        return code;
+    for (size_t i = 0; i < file.table.count; i++) {
+        const struct tensor *tensor = &file.table.tensors[i];
+        buf_printf(out, "%s %s [", tensor->name, dtype_name(tensor->dtype));
+        for (size_t j = 0; j < tensor->rank; j++)
+            buf_printf(out, "%s%zu", j ? ", " : "", tensor->shape[j]);
+        buf_text(out, "]:");
+        check(tensor->count <= TORCH_VALUES && tensor_read(tensor, values, err) == 0);
+        for (size_t j = 0; j < tensor->count; j++)
+            buf_printf(out, " %.9g", (double)values[j]);
+        buf_text(out, "\n");
+    }
+    torch_file_release(&file);
+    return 0;
+}
+
 static const struct {
     const char *name;
     const char *input;
@@ -147,6 +177,7 @@ static const struct {
     {"train", "request.json", describe_train, true},
     {"model_config", "request.json", describe_model_config, true},
     {"safetensors", "file.safetensors", describe_safetensors, false},
+    {"torch", "file.pt", describe_torch, false},
 };
 
 static bool equal(const struct buf *a, const struct buf *b)

@@ -8,8 +8,9 @@
 struct upload;
 
 /* An upload as it is kept: of a PyTorch file (proto/torch_file.h), *upload and *sidecar (may be
-   NULL) are replaced by the safetensors file that holds its weights and the sidecar; any other stays
-   as it is. 0; ERR_FORMAT, ERR_INVALID naming what cannot be read; ERR_TOO_LARGE, ERR_IO, .. */
+   NULL) are replaced by the safetensors file that holds its weights and the sidecar; any other
+   stays as it is. 0; ERR_FORMAT, ERR_INVALID naming what cannot be read; ERR_TOO_LARGE, ERR_IO,
+   .. */
 int model_file_adopt(struct upload **upload, char **sidecar, struct err *err);
 
 /* The whole file, with every check of model_load; *out has one reference, with model, config, bytes

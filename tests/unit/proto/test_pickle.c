@@ -190,84 +190,85 @@ START_TEST(a_long_name_is_cut_in_the_message)
 }
 END_TEST
 
+static const struct {
+    const char *bytes;
+    size_t size;
+    const char *message;
+} malformed[] = {
+    {BYTES(""), "no pickle of protocol"},
+    {BYTES("N."), "no pickle of protocol"},
+    {BYTES("\x80\x01N."), "2 to 5 are"},
+    {BYTES("\x80\x06N."), "2 to 5 are"},
+    {BYTES("\x80\x02N"), "without its last opcode"},
+    {BYTES("\x80\x02."), "no value on the stack"},
+    {BYTES("\x80\x02(."), "no value on the stack"},
+    {BYTES("\x80\x02NN."), "more than one value"},
+    {BYTES("\x80\x02N.N"), "bytes follow"},
+    {BYTES("\x80\x02"
+           "0."),
+     "no value on the stack"},
+    {BYTES("\x80\x02"
+           "1."),
+     "no mark"},
+    {BYTES("\x80\x02t."), "no mark"},
+    {BYTES("\x80\x02]Ne."), "no mark"},
+    {BYTES("\x80\x02(Ne."), "no value on the stack"},
+    {BYTES("\x80\x02(e."), "no value on the stack"},
+    {BYTES("\x80\x02((u."), "no value on the stack"},
+    {BYTES("\x80\x02N(Ne."), "neither list nor dict"},
+    {BYTES("\x80\x02]NNs."), "neither list nor dict"},
+    {BYTES("\x80\x02}Na."), "neither list nor dict"},
+    {BYTES("\x80\x02}(Nu."), "without a value"},
+    {BYTES("\x80\x02\x85."), "no value on the stack"},
+    {BYTES("\x80\x02N\x86."), "no value on the stack"},
+    {BYTES("\x80\x02N(N\x87."), "no value on the stack"},
+    {BYTES("\x80\x02h\0."), "no value of that number"},
+    {BYTES("\x80\x02Nj\xff\xff\xff\xff."), "no value of that number"},
+    {BYTES("\x80\x02Nq\1."), "not filled in order"},
+    {BYTES("\x80\x02Nr\xff\xff\xff\xff."), "not filled in order"},
+    {BYTES("\x80\x02q\0."), "no value on the stack"},
+    {BYTES("\x80\x02(\x94."), "no value on the stack"},
+    {BYTES("\x80\x02"
+           "cos\nsystem"),
+     "middle of a name"},
+    {BYTES("\x80\x02"
+           "cos"),
+     "middle of a name"},
+    {BYTES("\x80\x02"
+           "c\n\n."),
+     "other characters"},
+    {BYTES("\x80\x02"
+           "co\"s\nx\n."),
+     "other characters"},
+    {BYTES("\x80\x04NN\x93."), "other characters"},
+    {BYTES("\x80\x02N)R."), "not one of a name"},
+    {BYTES("\x80\x02"
+           "ctorch\nSize\nNR."),
+     "not one of a name"},
+    {BYTES("\x80\x02"
+           "ccollections\nOrderedDict\n]\x85R."),
+     "made with members"},
+    {BYTES("\x80\x02NNb."), "a state that has none"},
+    {BYTES("\x80\x02NQ."), "no tuple"},
+    {BYTES("\x80\x02X\xff\xff\xff\xff."), "middle of a value"},
+    {BYTES("\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff."), "middle of a value"},
+    {BYTES("\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."), "middle of a value"},
+    {BYTES("\x80\x02\x8b\xff\xff\xff\xff."), "middle of a value"},
+    {BYTES("\x80\x02\x8b\0\0\0\x40."), "middle of a value"},
+    {BYTES("\x80\x04\x95\3\0\0\0\0\0\0\0N."), "past the end"},
+    {BYTES("\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xffN."), "past the end"},
+    {BYTES("\x80\x02I1\n."), "none that torch.save writes"},
+    {BYTES("\x80\x02i."), "none that torch.save writes"},
+    {BYTES("\x80\x02o."), "none that torch.save writes"},
+    {BYTES("\x80\x02\x82\1."), "none that torch.save writes"},
+    {BYTES("\x80\x05\x97."), "none that torch.save writes"},
+    {BYTES("\x80\x02\xff."), "none that torch.save writes"},
+};
+
 START_TEST(malformed_pickles_are_refused)
 {
-    static const struct {
-        const char *bytes;
-        size_t size;
-        const char *message;
-    } cases[] = {
-        {BYTES(""), "no pickle of protocol"},
-        {BYTES("N."), "no pickle of protocol"},
-        {BYTES("\x80\x01N."), "2 to 5 are"},
-        {BYTES("\x80\x06N."), "2 to 5 are"},
-        {BYTES("\x80\x02N"), "without its last opcode"},
-        {BYTES("\x80\x02."), "no value on the stack"},
-        {BYTES("\x80\x02(."), "no value on the stack"},
-        {BYTES("\x80\x02NN."), "more than one value"},
-        {BYTES("\x80\x02N.N"), "bytes follow"},
-        {BYTES("\x80\x02"
-               "0."),
-         "no value on the stack"},
-        {BYTES("\x80\x02"
-               "1."),
-         "no mark"},
-        {BYTES("\x80\x02t."), "no mark"},
-        {BYTES("\x80\x02]Ne."), "no mark"},
-        {BYTES("\x80\x02(Ne."), "no value on the stack"},
-        {BYTES("\x80\x02(e."), "no value on the stack"},
-        {BYTES("\x80\x02((u."), "no value on the stack"},
-        {BYTES("\x80\x02N(Ne."), "neither list nor dict"},
-        {BYTES("\x80\x02]NNs."), "neither list nor dict"},
-        {BYTES("\x80\x02}Na."), "neither list nor dict"},
-        {BYTES("\x80\x02}(Nu."), "without a value"},
-        {BYTES("\x80\x02\x85."), "no value on the stack"},
-        {BYTES("\x80\x02N\x86."), "no value on the stack"},
-        {BYTES("\x80\x02N(N\x87."), "no value on the stack"},
-        {BYTES("\x80\x02h\0."), "no value of that number"},
-        {BYTES("\x80\x02Nj\xff\xff\xff\xff."), "no value of that number"},
-        {BYTES("\x80\x02Nq\1."), "not filled in order"},
-        {BYTES("\x80\x02Nr\xff\xff\xff\xff."), "not filled in order"},
-        {BYTES("\x80\x02q\0."), "no value on the stack"},
-        {BYTES("\x80\x02(\x94."), "no value on the stack"},
-        {BYTES("\x80\x02"
-               "cos\nsystem"),
-         "middle of a name"},
-        {BYTES("\x80\x02"
-               "cos"),
-         "middle of a name"},
-        {BYTES("\x80\x02"
-               "c\n\n."),
-         "other characters"},
-        {BYTES("\x80\x02"
-               "co\"s\nx\n."),
-         "other characters"},
-        {BYTES("\x80\x04NN\x93."), "other characters"},
-        {BYTES("\x80\x02N)R."), "not one of a name"},
-        {BYTES("\x80\x02"
-               "ctorch\nSize\nNR."),
-         "not one of a name"},
-        {BYTES("\x80\x02"
-               "ccollections\nOrderedDict\n]\x85R."),
-         "made with members"},
-        {BYTES("\x80\x02NNb."), "a state that has none"},
-        {BYTES("\x80\x02NQ."), "no tuple"},
-        {BYTES("\x80\x02X\xff\xff\xff\xff."), "middle of a value"},
-        {BYTES("\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xff."), "middle of a value"},
-        {BYTES("\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."), "middle of a value"},
-        {BYTES("\x80\x02\x8b\xff\xff\xff\xff."), "middle of a value"},
-        {BYTES("\x80\x02\x8b\0\0\0\x40."), "middle of a value"},
-        {BYTES("\x80\x04\x95\3\0\0\0\0\0\0\0N."), "past the end"},
-        {BYTES("\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xffN."), "past the end"},
-        {BYTES("\x80\x02I1\n."), "none that torch.save writes"},
-        {BYTES("\x80\x02i."), "none that torch.save writes"},
-        {BYTES("\x80\x02o."), "none that torch.save writes"},
-        {BYTES("\x80\x02\x82\1."), "none that torch.save writes"},
-        {BYTES("\x80\x05\x97."), "none that torch.save writes"},
-        {BYTES("\x80\x02\xff."), "none that torch.save writes"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_refused(cases[i].bytes, cases[i].size, ERR_FORMAT, cases[i].message);
+    for (size_t i = 0; i < sizeof malformed / sizeof malformed[0]; i++)
+        assert_refused(malformed[i].bytes, malformed[i].size, ERR_FORMAT, malformed[i].message);
 }
 END_TEST
 

@@ -1,6 +1,6 @@
-/* An upload goes: temp file -> files courier (a .pt is converted; config, every check, packed weights)
-   -> store courier (fsync, rename, row, version) -> registry on the loop -> answer. A description
-   is read off the registry; only what is not loaded is asked of the store. */
+/* An upload goes: temp file -> files courier (a .pt is converted; config, every check, packed
+   weights) -> store courier (fsync, rename, row, version) -> registry on the loop -> answer. A
+   description is read off the registry; only what is not loaded is asked of the store. */
 #include "server/http/models.h"
 
 #include "config/limits.h"
@@ -154,8 +154,8 @@ static int check_headers(const struct exchange *exchange, struct err *err)
     const char *sidecar = exchange_header(exchange, "Advect-Config");
     if (type && !router_type_accepted("application/octet-stream", type))
         return err_set(err, ERR_UNSUPPORTED, "Content-Type",
-                       "a model is a safetensors file or one of torch.save, sent with Content-Type: "
-                       "application/octet-stream (curl -T FILE sends none, which is fine, too)");
+                       "a model is a safetensors file or one of torch.save, sent with "
+                       "Content-Type: application/octet-stream (curl -T FILE sends none, which is fine, too)");
     if (sidecar && strlen(sidecar) > LIMIT_SIDECAR_BYTES)
         return err_set(err, ERR_TOO_LARGE, "Advect-Config",
                        "the header may have at most %u bytes; a longer config belongs into the "

@@ -155,7 +155,8 @@ static int check_headers(const struct exchange *exchange, struct err *err)
     if (type && !router_type_accepted("application/octet-stream", type))
         return err_set(err, ERR_UNSUPPORTED, "Content-Type",
                        "a model is a safetensors file or one of torch.save, sent with "
-                       "Content-Type: application/octet-stream (curl -T FILE sends none, which is fine, too)");
+                       "Content-Type: application/octet-stream (curl -T FILE sends none, which "
+                       "is fine, too)");
     if (sidecar && strlen(sidecar) > LIMIT_SIDECAR_BYTES)
         return err_set(err, ERR_TOO_LARGE, "Advect-Config",
                        "the header may have at most %u bytes; a longer config belongs into the "

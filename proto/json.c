@@ -343,7 +343,7 @@ int json_read_number(struct json value, double min, double max, double *out, str
         return wrong_type(value, "a number", err);
     double number = json_number_value(node_of(value));
     if (number >= min && number <= max) {
-        *out = number;
+        *out = number + 0.0; /* -0.0 is 0, as -0 is */
         return 0;
     }
     if (!isfinite(max))

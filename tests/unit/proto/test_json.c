@@ -250,6 +250,9 @@ START_TEST(numbers_are_checked_for_type_and_range)
     json_read_number(json_get(parsed("{\"n\":\"x\"}"), "n"), 0, 1, &value, &err);
     assert_error(ERR_INVALID, "/n", "must be a number, not a string");
     ck_assert(value == 1);
+    ck_assert_int_eq(json_read_number(json_get(parsed("{\"n\":-0.0}"), "n"), 0, 1, &value, &err),
+                     0);
+    ck_assert(!signbit(value));
 }
 END_TEST
 

@@ -23,7 +23,7 @@ static inline void zip_begin(struct zip_maker *zip)
 static inline void zip_number(struct buf *out, uint32_t number, int bytes)
 {
     for (int i = 0; i < bytes; i++)
-        buf_char(out, (char)(unsigned char)((uint64_t)number >> (8 * i)));
+        buf_char(out, (char)(unsigned char)(i < 4 ? number >> (8 * i) : 0));
 }
 
 static inline uint32_t zip_checksum(const unsigned char *data, size_t size)

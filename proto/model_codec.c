@@ -116,9 +116,10 @@ static int read_weights(char *out, struct json value, struct err *err)
 
 static int read_config(struct model_config *config, struct json root, struct err *err)
 {
-    static const char *const known[] = {"network", "activation", "time",    "noise_at",
-                                        "path",    "prediction", "clamp",   "columns",
-                                        "weights", "ema",        "training", NULL};
+    static const char *const known[] = {"network", "activation", "time",  "noise_at",  "path",
+                                        "prediction", "clamp",   "columns", "weights", "ema",
+                                        "precision", "training", NULL};
+    bool given;
     struct json ema = json_get(root, "ema");
     int code = json_object_check(root, known, err);
     if (!code)
@@ -129,6 +130,9 @@ static int read_config(struct model_config *config, struct json root, struct err
         code = read_weights(config->weights, json_get(root, "weights"), err);
     if (!code && json_present(ema))
         code = json_read_boolean(ema, &config->ema, err);
+    if (!code)
+        code = net_codec_read_precision(&config->precision, &given, json_get(root, "precision"),
+                                        err);
     if (!code)
         code = read_training(&config->training, json_get(root, "training"), err);
     return code;
@@ -180,6 +184,7 @@ void model_config_encode(struct buf *out, const struct model_config *config)
     if (config->weights[0])
         json_write_string(&w, "weights", config->weights);
     json_write_boolean(&w, "ema", config->ema);
+    json_write_string(&w, "precision", precision_name(config->precision));
     if (config->training)
         json_write_raw(&w, "training", config->training, strlen(config->training));
     json_close_object(&w);

@@ -4,6 +4,7 @@
 
 #include "core/base/buf.h"
 #include "core/flow/model.h"
+#include "core/linalg/precision.h"
 #include "core/table/schema.h"
 #include "proto/json.h"
 
@@ -12,6 +13,7 @@ struct model_config {
     struct schema schema;   /* count 0 where the checkpoint has no columns; owned */
     char weights[LIMIT_TENSOR_NAME + 1]; /* the tensors below that name are meant; "": all */
     bool ema;
+    enum precision precision; /* of requests that name none, where the machine has it */
     char *training; /* JSON text of the training record, or NULL; owned */
 };
 

@@ -187,6 +187,18 @@ int net_codec_read_activation(enum activation *out, struct json value, struct er
     return err_set(err, ERR_INVALID, value.pointer, "must be one of %s", names);
 }
 
+int net_codec_read_precision(enum precision *out, bool *given, struct json value, struct err *err)
+{
+    const char *text;
+    *given = json_present(value);
+    if (!*given)
+        return 0;
+    int code = json_read_string(value, WORD_TEXT, &text, err);
+    if (!code && !precision_find(text, out))
+        code = err_set(err, ERR_INVALID, value.pointer, "must be one of f32, bf16x3, bf16");
+    return code;
+}
+
 int net_codec_read_word(struct json value, const char *word, struct err *err)
 {
     const char *text;

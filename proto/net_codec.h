@@ -2,6 +2,7 @@
 #ifndef PROTO_NET_CODEC_H
 #define PROTO_NET_CODEC_H
 
+#include "core/linalg/precision.h"
 #include "core/net/spec.h"
 #include "proto/json.h"
 #include "proto/json_write.h"
@@ -19,6 +20,9 @@ void net_codec_write_time(struct json_writer *w, const char *key, const struct t
 
 /* An activation by name; the error lists those that exist. */
 int net_codec_read_activation(enum activation *out, struct json value, struct err *err);
+
+/* A precision by name, where it is given; the error lists those that exist. *given tells. */
+int net_codec_read_precision(enum precision *out, bool *given, struct json value, struct err *err);
 
 /* A field that may be left out and knows one word in this version. */
 int net_codec_read_word(struct json value, const char *word, struct err *err);

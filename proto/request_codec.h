@@ -10,8 +10,9 @@
 #include "core/train/spec.h"
 
 /* POST /sample and POST /trajectory: {"model", "count": 1, "seed", "solver": "euler" or {"method",
-   "steps"} or {"method": "dopri5", "rtol": 1e-5, "atol": 1e-5, "max_evaluations": 10000}, "x0":
-   [[..], ..], "t0": 0, "t1": 1, "timeout_ms"}. x0 alone says the count. */
+   "steps"} or {"method": "dopri5", "rtol": 1e-5, "atol": 1e-5, "max_evaluations": 10000},
+   "precision": the model's, "x0": [[..], ..], "t0": 0, "t1": 1, "timeout_ms"}. x0 alone says the
+   count. */
 struct sample_request {
     char model[LIMIT_NAME + 1];
     struct sample_spec spec;
@@ -25,13 +26,15 @@ int sample_request_decode(struct sample_request *out, const char *body, size_t s
 void sample_request_release(struct sample_request *request);
 
 /* POST /velocity: {"model", "points": [[..]], "t": number or one per point, "outputs":
-   ["velocity"]}. */
+   ["velocity"], "precision": the model's}. */
 struct velocity_request {
     char model[LIMIT_NAME + 1];
     float *points; /* [count, dim] owned */
     size_t count, dim;
     float *t;      /* [count] owned */
     bool outputs[PREDICTION_COUNT];
+    enum precision precision;
+    bool has_precision; /* false: the model's own */
 };
 int velocity_request_decode(struct velocity_request *out, const char *body, size_t size,
                             struct err *err);

@@ -2,6 +2,7 @@
 
 #include "config/limits.h"
 #include "proto/json.h"
+#include "proto/net_codec.h"
 
 #include <stdio.h>
 
@@ -174,10 +175,10 @@ static int read_timeout(uint64_t *out, struct json value, struct err *err)
 static int read_request(struct sample_request *request, struct json root, bool trajectory,
                         struct err *err)
 {
-    static const char *const sample[] = {"model", "count", "seed", "solver",
+    static const char *const sample[] = {"model", "count", "seed", "solver",     "precision",
                                          "x0",    "t0",    "t1",   "timeout_ms", NULL};
-    static const char *const frames[] = {"model", "count", "seed",  "solver", "x0", "t0",
-                                         "t1",    "times", "frames", "timeout_ms", NULL};
+    static const char *const frames[] = {"model", "count", "seed", "solver", "precision",  "x0",
+                                         "t0",    "t1",    "times", "frames", "timeout_ms", NULL};
     struct sample_spec *spec = &request->spec;
     struct json seed = json_get(root, "seed");
     int code = json_object_check(root, trajectory ? frames : sample, err);
@@ -189,6 +190,9 @@ static int read_request(struct sample_request *request, struct json root, bool t
     }
     if (!code)
         code = read_solver(spec, json_get(root, "solver"), err);
+    if (!code)
+        code = net_codec_read_precision(&spec->precision, &spec->has_precision,
+                                        json_get(root, "precision"), err);
     if (!code)
         code = read_rows(spec, root, err);
     if (!code)

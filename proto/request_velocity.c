@@ -3,6 +3,7 @@
 #include "config/limits.h"
 #include "core/base/mem.h"
 #include "proto/json.h"
+#include "proto/net_codec.h"
 
 enum { WORD_TEXT = 32 };
 
@@ -71,7 +72,7 @@ static int read_outputs(struct velocity_request *request, struct json value, str
 
 static int read_request(struct velocity_request *request, struct json root, struct err *err)
 {
-    static const char *const known[] = {"model", "points", "t", "outputs", NULL};
+    static const char *const known[] = {"model", "points", "t", "outputs", "precision", NULL};
     int code = json_object_check(root, known, err);
     if (!code)
         code = json_read_name(json_get(root, "model"), request->model, err);
@@ -82,6 +83,9 @@ static int read_request(struct velocity_request *request, struct json root, stru
         code = read_times(request, json_get(root, "t"), err);
     if (!code)
         code = read_outputs(request, json_get(root, "outputs"), err);
+    if (!code)
+        code = net_codec_read_precision(&request->precision, &request->has_precision,
+                                        json_get(root, "precision"), err);
     return code;
 }
 

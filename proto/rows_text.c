@@ -163,6 +163,7 @@ void rows_text_info(struct json_writer *w, const struct rows_info *info)
     json_write_unsigned(w, "version", info->version);
     json_write_seed(w, "seed", info->spec->seed);
     write_solver(w, info);
+    json_write_string(w, "precision", precision_name(info->spec->precision));
     json_open_array(w, "columns");
     for (size_t i = 0; i < info->schema->count; i++)
         json_write_string(w, NULL, info->schema->columns[i].name);

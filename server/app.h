@@ -2,6 +2,8 @@
 #ifndef SERVER_APP_H
 #define SERVER_APP_H
 
+#include "core/linalg/precision.h"
+
 #include <stdbool.h>
 #include <uv.h>
 
@@ -14,7 +16,7 @@ struct app {
     struct store *store;           /* its functions run on store_courier only (store.h) */
     struct registry *registry;
     struct engine *engine;
-    const struct simd_kernels *kernels;
+    const struct simd_kernels *kernels[PRECISION_COUNT]; /* NULL: not on this machine */
     struct jobs *jobs;
     struct metrics *metrics;
     bool ready;                    /* models are loaded, the store is open */

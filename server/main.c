@@ -1,5 +1,6 @@
 #include "config/config.h"
 #include "config/limits.h"
+#include "core/linalg/half.h"
 #include "core/linalg/mat.h"
 #include "core/linalg/simd.h"
 #include "proto/json.h"
@@ -21,9 +22,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct daemon {
     struct config config;
+    struct simd_kernels halves[PRECISION_COUNT]; /* of the precisions below float32 */
     struct loop loop;
     struct app app;
 };
@@ -122,6 +126,27 @@ static void stop_compute_courier(struct daemon *daemon)
     courier_stop(daemon->app.compute_courier);
 }
 
+/* Asks the kernel for the AMX tiles: their state makes every thread's context larger, so a process
+   has them on request only. */
+static bool allow_amx(void)
+{
+#if defined(__x86_64__) && defined(SYS_arch_prctl)
+    enum { REQUEST_STATE = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+    return syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+static void start_halves(struct daemon *daemon, const struct simd_kernels *f32)
+{
+    bool amx = allow_amx();
+    for (int i = PRECISION_F32 + 1; i < PRECISION_COUNT; i++) {
+        if (half_kernels(&daemon->halves[i], f32, (enum precision)i, amx))
+            daemon->app.kernels[i] = &daemon->halves[i];
+    }
+}
+
 static int start_kernels(struct daemon *daemon, struct err *err)
 {
     const char *name = daemon->config.kernels;
@@ -132,13 +157,14 @@ static int start_kernels(struct daemon *daemon, struct err *err)
     if (mat_start() || simd_self_test(kernels))
         return err_set(err, ERR_INTERNAL, "",
                        "The %s kernels compute wrong results on this machine.", kernels->name);
-    daemon->app.kernels = kernels;
+    daemon->app.kernels[PRECISION_F32] = kernels;
+    start_halves(daemon, kernels);
     return 0;
 }
 
 static void stop_kernels(struct daemon *daemon)
 {
-    daemon->app.kernels = NULL;
+    memset(daemon->app.kernels, 0, sizeof daemon->app.kernels);
 }
 
 static int start_registry(struct daemon *daemon, struct err *err)
@@ -156,10 +182,10 @@ static int start_engine(struct daemon *daemon, struct err *err)
 {
     size_t workers = daemon->config.workers ? daemon->config.workers : uv_available_parallelism();
     struct engine_options options = {.workers = workers,
-                                     .kernels = {[PRECISION_F32] = daemon->app.kernels},
                                      .loop = daemon->app.loop,
                                      .cost_limit = LIMIT_COST,
                                      .bytes_limit = LIMIT_RUN_BYTES};
+    memcpy(options.kernels, daemon->app.kernels, sizeof options.kernels);
     int code = engine_start(&daemon->app.engine, &options, err);
     if (code == 0 && engine_metrics(daemon->app.engine, daemon->app.metrics)) {
         engine_stop(daemon->app.engine);

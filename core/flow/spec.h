@@ -18,6 +18,7 @@ struct sample_spec {
     bool has_seed; /* false: the daemon draws one and states it */
     const struct tableau *tableau;
     enum precision precision;
+    bool has_precision;     /* false: the model's own; the daemon then sets `precision` */
     size_t steps;           /* of a method with fixed steps */
     double rtol, atol;      /* of one that chooses them: LIMIT_RTOL_MIN..1, LIMIT_ATOL_MIN..1 */
     size_t max_evaluations; /* likewise, of one row: SPEC_EVALUATIONS_MIN..LIMIT_EVALUATIONS */

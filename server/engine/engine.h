@@ -33,7 +33,8 @@ struct run;
 
 struct run_options {
     struct model_ref *model; /* a reference is taken */
-    struct sample_spec *spec; /* moved out on success: it is empty afterwards; seed must be set */
+    struct sample_spec *spec; /* moved out on success: it is empty afterwards; the seed must be
+                                 set, and the precision one that the engine has kernels for */
     enum row_format format;
     uint64_t timeout_ms;     /* from now until all must be computed; 0: any time */
     bool frames;             /* /trajectory: every frame of the grid; else the end only */

@@ -82,6 +82,7 @@ static int run_prepare(struct run *run, const struct run_options *options, size_
 {
     const struct sample_spec *spec = &run->spec;
     run->dim = run->model->model.spec.net.dim;
+    check(run->engine->options.kernels[spec->precision]);
     int code = sample_spec_check(spec, run->dim, err);
     if (code == 0)
         code = sample_spec_grid(&run->grid, spec, options->frames, err);

@@ -1,6 +1,9 @@
 #include "server/http/probes.h"
 
+#include "core/linalg/simd.h"
+#include "proto/json_write.h"
 #include "server/app.h"
+#include "server/http/resource.h"
 #include "server/metrics.h"
 #include "server/store/store.h"
 
@@ -34,6 +37,24 @@ static void handle_livez(struct exchange *exchange, struct app *app)
     respond_text(exchange, "application/json", "{\"status\":\"alive\"}\n");
 }
 
+/* With the kernels of each precision that this machine has. */
+static void respond_ready(struct exchange *exchange, const struct app *app)
+{
+    struct buf body;
+    buf_init(&body, PROBES_BYTES);
+    struct json_writer w = json_writer(&body);
+    json_open_object(&w, NULL);
+    json_write_string(&w, "status", "ready");
+    json_open_object(&w, "precisions");
+    for (int i = 0; i < PRECISION_COUNT; i++) {
+        if (app->kernels[i])
+            json_write_string(&w, precision_name((enum precision)i), app->kernels[i]->name);
+    }
+    json_close_object(&w);
+    json_close_object(&w);
+    resource_json(exchange, 200, &body);
+}
+
 /* Whether to send work here. */
 static void handle_readyz(struct exchange *exchange, struct app *app)
 {
@@ -48,7 +69,7 @@ static void handle_readyz(struct exchange *exchange, struct app *app)
     if (err.code)
         exchange_problem(exchange, &err);
     else
-        respond_text(exchange, "application/json", "{\"status\":\"ready\"}\n");
+        respond_ready(exchange, app);
 }
 
 static void handle_metrics(struct exchange *exchange, struct app *app)

@@ -5,6 +5,8 @@
 #include "proto/json.h"
 #include "server/timestamp.h"
 
+#include <stdio.h>
+
 void task_init(struct task *task, struct exchange *exchange, struct app *app)
 {
     task->app = app;
@@ -51,6 +53,26 @@ struct model_ref *resource_model(const struct app *app, const char *name, struct
     else
         err_set(err, ERR_UNAVAILABLE, "/model", "The models are still being loaded");
     return NULL;
+}
+
+int resource_precision(enum precision *precision, bool asked, const struct app *app,
+                       const struct model_ref *model, struct err *err)
+{
+    char names[64] = "";
+    size_t length = 0;
+    if (!asked)
+        *precision = app->kernels[model->config.precision] ? model->config.precision
+                                                           : PRECISION_F32;
+    if (app->kernels[*precision])
+        return 0;
+    for (int i = 0; i < PRECISION_COUNT; i++) {
+        if (app->kernels[i])
+            length += (size_t)snprintf(names + length, sizeof names - length, "%s%s",
+                                       i ? ", " : "", precision_name((enum precision)i));
+    }
+    return err_set(err, ERR_INVALID, "/precision",
+                   "%s is not available on this machine; what it has: %s",
+                   precision_name(*precision), names);
 }
 
 void *resource_task(struct exchange *exchange, struct app *app, size_t size)

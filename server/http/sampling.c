@@ -133,9 +133,14 @@ static int sampling_submit(struct sampling *sampling, struct sample_request *req
     struct model_ref *model = resource_model(sampling->app, request->model, err);
     if (!model)
         return (int)err->code;
+    struct sample_spec *spec = &request->spec;
+    int code =
+        resource_precision(&spec->precision, spec->has_precision, sampling->app, model, err);
+    if (code)
+        return code;
     struct run_options options = {
         .model = model,
-        .spec = &request->spec,
+        .spec = spec,
         .format = sampling->format,
         .timeout_ms = request->timeout_ms,
         .frames = route->trajectory,

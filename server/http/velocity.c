@@ -76,6 +76,7 @@ static void velocity_encode(struct velocity *velocity)
     json_open_object(&w, NULL);
     json_write_string(&w, "model", velocity->model->name);
     json_write_unsigned(&w, "version", velocity->model->version);
+    json_write_string(&w, "precision", precision_name(velocity->request.precision));
     for (size_t i = 0; i < PREDICTION_COUNT; i++) {
         if (velocity->values[i])
             velocity_encode_output(&w, velocity, (enum prediction)i);
@@ -86,6 +87,7 @@ static void velocity_encode(struct velocity *velocity)
 static int velocity_evaluate(struct velocity *velocity, enum prediction output)
 {
     const struct velocity_request *request = &velocity->request;
+    const struct simd_kernels *kernels = velocity->app->kernels[request->precision];
     struct field field = model_output(&velocity->model->model, output);
     float *values = mem_alloc(request->count * request->dim, sizeof *values);
     int code = values ? 0 : ERR_NOMEM;
@@ -94,7 +96,7 @@ static int velocity_evaluate(struct velocity *velocity, enum prediction output)
         size_t left = request->count - i;
         if (atomic_load(&velocity->left))
             return ERR_CANCELLED;
-        code = evaluate_field(values + i * request->dim, field, velocity->app->kernels,
+        code = evaluate_field(values + i * request->dim, field, kernels,
                               request->points + i * request->dim, request->t + i,
                               left < VELOCITY_PIECE ? left : VELOCITY_PIECE);
     }
@@ -140,7 +142,7 @@ static void velocity_done(struct call *call)
 
 static int velocity_prepare(struct velocity *velocity, struct err *err)
 {
-    const struct velocity_request *request = &velocity->request;
+    struct velocity_request *request = &velocity->request;
     if (courier_pending(velocity->app->compute_courier) >= VELOCITY_WAITING)
         return err_set(err, ERR_OVERLOADED, "", "%d requests are waiting already",
                        VELOCITY_WAITING);
@@ -151,6 +153,10 @@ static int velocity_prepare(struct velocity *velocity, struct err *err)
     if (request->dim != dim)
         return err_set(err, ERR_INVALID, "/points",
                        "points of this model have %zu numbers, not %zu", dim, request->dim);
+    int code = resource_precision(&request->precision, request->has_precision, velocity->app, model,
+                                  err);
+    if (code)
+        return code;
     velocity->model = model_ref_take(model);
     return 0;
 }

@@ -105,6 +105,70 @@ class Sampling(unittest.TestCase):
             self.assertEqual(sample(other, count=300, seed=11, solver="rk4").body, expected)
             other.stop()
 
+    def precisions(self, daemon):
+        return daemon.request("GET", "/readyz").json()["precisions"]
+
+    def test_every_answer_states_its_precision(self):
+        for precision in self.precisions(self.daemon):
+            more = {"precision": precision, "count": 2, "seed": 1}
+            body = sample(self.daemon, "application/json", **more).json()
+            self.assertEqual(body["precision"], precision)
+            lines = sample(self.daemon, "application/x-ndjson", "/trajectory", **more).body
+            self.assertEqual(json.loads(lines.splitlines()[0])["precision"], precision)
+            answer = self.daemon.request("POST", "/velocity", {
+                "model": "moons", "points": [[1.0, -2.0]], "t": 0.5, "precision": precision})
+            self.assertEqual(answer.json()["precision"], precision)
+        self.assertEqual(sample(self.daemon, "application/json").json()["precision"], "f32")
+
+    def test_bfloat16_is_near_float32_and_repeats_its_bits(self):
+        wide = safetensors.model(hidden=(64, 64))
+        daemons = [start(), start("--workers", "1")]
+        for daemon in daemons:
+            put(daemon, "wide", wide)
+            self.addCleanup(daemon.stop)
+
+        def draw(daemon, precision, count=300):
+            return sample(daemon, model="wide", count=count, seed=2, precision=precision).body
+
+        for precision, near in (("bf16x3", 1e-5), ("bf16", 0.02)):
+            if precision not in self.precisions(daemons[0]):
+                self.skipTest(f"{precision} is not on this machine")
+            rows = draw(daemons[0], precision)
+            error = numpy.abs(npy(rows) - npy(draw(daemons[0], "f32"))).max()
+            self.assertTrue(0 < error < near, (precision, error))
+            self.assertEqual(draw(daemons[1], precision), rows)
+            few = npy(draw(daemons[0], precision, count=3))
+            self.assertEqual(few.tobytes(), npy(rows)[:3].tobytes())
+
+    def test_a_precision_that_the_machine_has_not_is_refused(self):
+        plain = start("--kernels", "plain")
+        try:
+            self.assertEqual(self.precisions(plain), {"f32": "plain"})
+            for path, more in (("/sample", {}), ("/trajectory", {}),
+                               ("/velocity", {"points": [[0.0, 0.0]], "t": 0})):
+                answer = plain.request("POST", path,
+                                       {"model": "moons", "precision": "bf16", **more})
+                self.assertEqual(answer.status, 422, answer.body)
+                self.assertEqual(answer.json()["errors"], [{
+                    "pointer": "/precision",
+                    "detail": "bf16 is not available on this machine; what it has: f32"}])
+        finally:
+            plain.stop()
+
+    def test_a_model_has_a_precision_of_its_own(self):
+        config = {"activation": "selu", "time": {"input": "last"}, "precision": "bf16"}
+        checkpoint = safetensors.model(config=config)
+        for arguments in ([], ["--kernels", "plain"]):
+            daemon = start(*arguments)
+            put(daemon, "rough", checkpoint)
+            has = self.precisions(daemon)
+            self.assertEqual(daemon.request("GET", "/models/rough").json()["precision"], "bf16")
+            body = sample(daemon, "application/json", model="rough").json()
+            self.assertEqual(body["precision"], "bf16" if "bf16" in has else "f32")
+            body = sample(daemon, "application/json", model="rough", precision="f32").json()
+            self.assertEqual(body["precision"], "f32")
+            daemon.stop()
+
     def test_a_seed_is_drawn_and_stated(self):
         first = sample(self.daemon, "application/json", count=2).json()
         second = sample(self.daemon, "application/json", count=2).json()
@@ -343,6 +407,7 @@ class Refusals(unittest.TestCase):
                 ("/sovler", {"model": "moons", "sovler": "euler"}),
                 ("/solver", {"model": "moons", "solver": "eular"}),
                 ("/solver/steps", {"model": "moons", "solver": {"method": "euler", "steps": 0}}),
+                ("/precision", {"model": "moons", "precision": "fp16"}),
                 ("/solver/step", {"model": "moons", "solver": {"method": "euler", "step": 1}}),
                 ("/x0", {"model": "moons", "x0": [[1.0, 2.0, 3.0]]}),
                 ("/t1", {"model": "moons", "t1": 1.5}),

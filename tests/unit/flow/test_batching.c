@@ -1,5 +1,6 @@
 #include "core/base/mem.h"
 #include "core/flow/model.h"
+#include "core/linalg/half.h"
 #include "core/linalg/rng.h"
 #include "tests/unit/unit.h"
 
@@ -31,7 +32,7 @@ static void fixture_init(struct fixture *fixture, enum prediction prediction, in
         .activation = ACTIVATION_SILU,
         .time = {.input = TIME_LAST, .scale = 1.0},
         .hidden_count = 2,
-        .hidden = {19, 32},
+        .hidden = {35, 40},
     };
     memset(fixture, 0, sizeof *fixture);
     ck_assert_int_eq(net_init(&fixture->model.net, &spec, NULL), 0);
@@ -113,6 +114,14 @@ static void check_together(struct fixture *fixture, const struct tableau *tablea
     tile_release(&tile);
 }
 
+static void check_tiles(struct fixture *fixture, const struct tableau *tableau,
+                        const struct simd_kernels *kernels)
+{
+    check_together(fixture, tableau, kernels, 16, 1);
+    check_together(fixture, tableau, kernels, 48, 0);
+    check_together(fixture, tableau, kernels, 64, 21);
+}
+
 static void check_all(enum prediction prediction, int noise_at)
 {
     struct fixture fixture;
@@ -121,11 +130,8 @@ static void check_all(enum prediction prediction, int noise_at)
         run_alone(&fixture, tableau_at(m), simd_select(NULL));
         for (size_t i = 0; simd_variant(i); i++) {
             const struct simd_kernels *kernels = simd_select(simd_variant(i));
-            if (!kernels)
-                continue;
-            check_together(&fixture, tableau_at(m), kernels, 16, 1);
-            check_together(&fixture, tableau_at(m), kernels, 48, 0);
-            check_together(&fixture, tableau_at(m), kernels, 64, 21);
+            if (kernels)
+                check_tiles(&fixture, tableau_at(m), kernels);
         }
     }
     fixture_release(&fixture);
@@ -146,6 +152,25 @@ END_TEST
 START_TEST(rows_of_a_network_that_predicts_noise_too)
 {
     check_all(PREDICTION_NOISE, 1);
+}
+END_TEST
+
+START_TEST(rows_in_bfloat16_too)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, PREDICTION_VELOCITY, 0);
+    for (int i = PRECISION_F32 + 1; i < PRECISION_COUNT; i++) {
+        struct simd_kernels half;
+        if (!half_kernels(&half, simd_select(NULL), (enum precision)i, false)) {
+            printf("skipped: %s is not on this machine\n", precision_name((enum precision)i));
+            continue;
+        }
+        for (size_t m = 0; tableau_at(m); m++) {
+            run_alone(&fixture, tableau_at(m), &half);
+            check_tiles(&fixture, tableau_at(m), &half);
+        }
+    }
+    fixture_release(&fixture);
 }
 END_TEST
 
@@ -190,6 +215,7 @@ int main(void)
     tcase_add_test(tests, rows_have_the_same_bits_alone_and_together);
     tcase_add_test(tests, rows_of_a_reversed_network_too);
     tcase_add_test(tests, rows_of_a_network_that_predicts_noise_too);
+    tcase_add_test(tests, rows_in_bfloat16_too);
     tcase_add_test(tests, reversed_network_is_the_mirrored_field);
     suite_add_tcase(suite, tests);
     return unit_run(suite);

@@ -39,6 +39,8 @@ static void describe_sample_spec(struct buf *out, const struct sample_request *r
                    spec->rtol, spec->atol, spec->max_evaluations);
     else
         buf_printf(out, "solver %s, %zu steps\n", spec->tableau->name, spec->steps);
+    if (spec->has_precision)
+        buf_printf(out, "precision %s\n", precision_name(spec->precision));
     buf_printf(out, "from %g to %g\n", spec->t0, spec->t1);
     if (spec->x0) {
         buf_printf(out, "x0 of %zu numbers a row:", spec->x0_dim);
@@ -89,6 +91,8 @@ static int describe_velocity(struct buf *out, const struct buf *in, struct err *
         if (request.outputs[i])
             buf_printf(out, "%s ", prediction_name((enum prediction)i));
     }
+    if (request.has_precision)
+        buf_printf(out, "in %s ", precision_name(request.precision));
     buf_text(out, "at\n");
     for (size_t i = 0; i < request.count; i++) {
         buf_printf(out, "t %g, x", (double)request.t[i]);

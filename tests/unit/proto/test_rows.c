@@ -107,7 +107,8 @@ static void write_rows(struct answer *answer, enum row_format format, size_t siz
 
 #define INFO_JSON                                                                                  \
     "\"model\":\"toy\",\"version\":2,\"seed\":7,\"solver\":{\"method\":\"euler\",\"steps\":2,"     \
-    "\"t0\":0,\"t1\":1,\"grid\":[0,0.5,1]},\"columns\":[\"n\",\"i\",\"c, \\\"d\\\"\"]"
+    "\"t0\":0,\"t1\":1,\"grid\":[0,0.5,1]},\"precision\":\"f32\",\"columns\":[\"n\",\"i\","        \
+    "\"c, \\\"d\\\"\"]"
 
 START_TEST(json_states_what_was_done_and_holds_the_rows)
 {

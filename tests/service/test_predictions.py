@@ -150,8 +150,8 @@ class Predictions(unittest.TestCase):
                     "model": name, "points": x.tolist(), "t": times,
                     "outputs": ["score", "data", "velocity", "noise"]})
                 with self.subTest(name):
-                    self.assertEqual(list(answer), ["model", "version", "velocity", "data",
-                                                    "noise", "score"])
+                    self.assertEqual(list(answer), ["model", "version", "precision", "velocity",
+                                                    "data", "noise", "score"])
                     for i, t in enumerate(times):
                         value = network(x[i:i + 1], 1 - t)
                         value = -value if prediction == "velocity" else value

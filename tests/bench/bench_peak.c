@@ -2,6 +2,7 @@
    alone, on one thread and on two at once. Other benches read the figures: "THREADS GFLOP/s". */
 #include "core/base/check.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <threads.h>
 #include <time.h>
@@ -18,10 +19,26 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Independent chains, enough to hide the latency; built so that a * b + c is fused. */
-static int compute(void *sink)
+struct share {
+    int cpu;
+    float sink;
+};
+
+/* Two threads that wake up on one processor may stay there for a while. */
+static void stay(int cpu)
 {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+}
+
+/* Independent chains, enough to hide the latency; built so that a * b + c is fused. */
+static int compute(void *work)
+{
+    struct share *share = work;
     vector sum[CHAINS], all = {0};
+    stay(share->cpu);
     volatile float start = 1e-6f;
     vector scale = 0.999999f - all, shift = start - all;
     for (int i = 0; i < CHAINS; i++)
@@ -33,7 +50,7 @@ static int compute(void *sink)
     }
     for (int i = 0; i < CHAINS; i++)
         all += sum[i];
-    *(volatile float *)sink = all[0];
+    *(volatile float *)&share->sink = all[0];
     return 0;
 }
 
@@ -43,10 +60,12 @@ static double measure(int threads)
     double best = 0;
     for (int round = 0; round < ROUNDS; round++) {
         thrd_t ids[THREADS_MAX];
-        float sinks[THREADS_MAX];
+        struct share shares[THREADS_MAX];
         double start = seconds();
-        for (int i = 0; i < threads; i++)
-            check(thrd_create(&ids[i], compute, &sinks[i]) == thrd_success);
+        for (int i = 0; i < threads; i++) {
+            shares[i].cpu = i;
+            check(thrd_create(&ids[i], compute, &shares[i]) == thrd_success);
+        }
         for (int i = 0; i < threads; i++)
             thrd_join(ids[i], NULL);
         double rate = 2.0 * threads * (double)REPEATS * CHAINS * LANES / (seconds() - start);

@@ -1,6 +1,8 @@
 /* A contender (contenders.py): the daemon's engine, from the request's text to the answer's bytes.
 
-     field_engine FOLDER ROWS PRECISION WORKERS */
+     field_engine FOLDER ROWS PRECISION WORKERS
+
+   WORKERS 0: the solve alone, f32, on this thread and called as a function, for a few rows. */
 #include "core/base/check.h"
 #include "core/linalg/mat.h"
 #include "core/linalg/rng.h"
@@ -14,13 +16,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { PIECE = 1 << 20, SEED = 1 };
+enum { PIECE = 1 << 20, SEED = 1, LANES = 64 };
 
 struct bench {
     const char *folder, *precision;
     uint64_t rows;
     struct model_ref *model;
-    struct engine *engine;
+    struct engine *engine; /* NULL: the solve alone, in this tile */
+    struct tile tile;
     uv_loop_t loop;
     struct buf answer;
     enum run_state state;
@@ -111,6 +114,31 @@ static int sample(struct bench *bench, const char *steps, struct err *err)
     return bench->state == RUN_END ? 0 : ERR_NOMEM;
 }
 
+/* What a worker does for a request whose rows fit into its tile. */
+static void solve(struct bench *bench, const char *steps)
+{
+    const struct rng_key key = {.seed = SEED, .stream = RNG_SOURCE};
+    const struct grid_spec spec = {.t1 = 1, .steps = (size_t)strtoul(steps, NULL, 10)};
+    struct tile *tile = &bench->tile;
+    struct grid grid;
+    size_t dim = tile->field.dim;
+    buf_clear(&bench->answer);
+    float *out = (float *)(void *)buf_reserve(&bench->answer, bench->rows * dim * sizeof(float));
+    check(out && grid_init(&grid, &spec, NULL) == 0);
+    for (size_t row = 0; row < bench->rows; row++) {
+        rng_normal(key, row, 0, out, dim);
+        check(tile_add(tile, out, &grid, 0, NULL, row) == row);
+    }
+    for (size_t step = 0; step < grid.steps; step++)
+        tile_step(tile);
+    for (size_t row = 0; row < bench->rows; row++) {
+        tile_get(tile, row, out + row * dim);
+        tile_drop(tile, row);
+    }
+    bench->answer.size = bench->rows * dim * sizeof(float);
+    grid_release(&grid);
+}
+
 static void write_file(const char *path, const void *bytes, size_t size)
 {
     FILE *file = fopen(path, "wb");
@@ -137,7 +165,7 @@ static void save_noise(const struct bench *bench, const char *path)
 static void save_answer(const struct bench *bench, const char *path)
 {
     size_t size = (size_t)bench->rows * bench->model->model.spec.net.dim * sizeof(float);
-    check(bench->answer.size > size);
+    check(bench->answer.size >= size);
     write_file(path, bench->answer.data + bench->answer.size - size, size);
 }
 
@@ -149,7 +177,10 @@ static void serve(struct bench *bench)
         line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, "run ", 4) == 0) {
             double start = seconds();
-            check(sample(bench, line + 4, &err) == 0);
+            if (bench->engine)
+                check(sample(bench, line + 4, &err) == 0);
+            else
+                solve(bench, line + 4);
             printf("%.9f\n", seconds() - start);
         } else if (strncmp(line, "save ", 5) == 0) {
             save_answer(bench, line + 5);
@@ -160,6 +191,35 @@ static void serve(struct bench *bench)
         }
         fflush(stdout);
     }
+}
+
+static int start(struct bench *bench, size_t workers, struct err *err)
+{
+    const struct engine_options options = {.workers = workers,
+                                           .kernels = {[PRECISION_F32] = simd_select(NULL)},
+                                           .loop = &bench->loop,
+                                           .cost_limit = 1e18,
+                                           .bytes_limit = UINT64_MAX};
+    json_start();
+    check(mat_start() == 0 && uv_loop_init(&bench->loop) == 0);
+    load_model(bench);
+    buf_init(&bench->answer, SIZE_MAX);
+    check(tile_init(&bench->tile, model_field(&bench->model->model), tableau_find("euler"),
+                    simd_select(NULL), LANES) == 0);
+    if (workers == 0)
+        return bench->rows <= LANES ? 0 : err_set(err, ERR_INVALID, "ROWS", "at most %d", LANES);
+    check(engine_start(&bench->engine, &options, err) == 0);
+    return sample(bench, "1", err);
+}
+
+static void stop(struct bench *bench)
+{
+    engine_stop(bench->engine);
+    uv_run(&bench->loop, UV_RUN_DEFAULT);
+    check(uv_loop_close(&bench->loop) == 0);
+    tile_release(&bench->tile);
+    model_ref_drop(bench->model);
+    buf_release(&bench->answer);
 }
 
 int main(int argc, char **argv)
@@ -173,27 +233,13 @@ int main(int argc, char **argv)
     bench.folder = argv[1];
     bench.rows = strtoull(argv[2], NULL, 10);
     bench.precision = argv[3];
-    json_start();
-    check(mat_start() == 0 && uv_loop_init(&bench.loop) == 0);
-    load_model(&bench);
-    buf_init(&bench.answer, SIZE_MAX);
-    const struct engine_options options = {.workers = (size_t)strtoul(argv[4], NULL, 10),
-                                           .kernels = {[PRECISION_F32] = simd_select(NULL)},
-                                           .loop = &bench.loop,
-                                           .cost_limit = 1e18,
-                                           .bytes_limit = UINT64_MAX};
-    check(engine_start(&bench.engine, &options, &err) == 0);
-    if (sample(&bench, "1", &err) == 0) {
+    if (start(&bench, (size_t)strtoul(argv[4], NULL, 10), &err) == 0) {
         puts("ready");
         fflush(stdout);
         serve(&bench);
     } else {
         printf("absent: %s: %s\n", err.where, err.message);
     }
-    engine_stop(bench.engine);
-    uv_run(&bench.loop, UV_RUN_DEFAULT);
-    check(uv_loop_close(&bench.loop) == 0);
-    model_ref_drop(bench.model);
-    buf_release(&bench.answer);
+    stop(&bench);
     return 0;
 }

@@ -1,20 +1,23 @@
 /* A contender (contenders.py): ONNX Runtime, called from C.
 
-     field_ort FOLDER ROWS step|loop THREADS LIBRARY
+     field_ort FOLDER ROWS step|loop THREADS PIN LIBRARY
 
-   step: the field is called once a step, on buffers that stay where they are; loop: one call of the
+   PIN 1: each thread on a processor of its own. step: the field is called once a step, on buffers that stay where they are; loop: one call of the
    graph that holds the loop. The library is that of npm's onnxruntime-node, which comes without a
    header: its table of functions is a stable interface, of which the few that are called here are
    named by their place. */
 #include "core/base/check.h"
 #include "core/base/mem.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { API_VERSION = 14, LEVEL_ERROR = 3, OPTIMIZE_ALL = 99, SEQUENTIAL = 0 };
 enum { FLOAT = 1, INT64 = 7, DEVICE_ALLOCATOR = 0, MEMORY_DEFAULT = 0 };
@@ -110,6 +113,24 @@ static void open_session(struct bench *bench, int threads)
                                                        &bench->memory));
 }
 
+static void pin_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    const struct dirent *task;
+    long count = sysconf(_SC_NPROCESSORS_ONLN), next = 0;
+    check(tasks);
+    while ((task = readdir(tasks))) {
+        pid_t thread = (pid_t)strtol(task->d_name, NULL, 10);
+        cpu_set_t one;
+        if (thread == 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET((size_t)(next++ % count), &one);
+        sched_setaffinity(thread, sizeof one, &one);
+    }
+    closedir(tasks);
+}
+
 /* An array of rows x columns and the tensor that stands for it. */
 static float *new_tensor(const struct bench *bench, size_t columns, void **tensor)
 {
@@ -203,15 +224,17 @@ static void serve(struct bench *bench)
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    if (argc != 6) {
-        fprintf(stderr, "usage: field_ort FOLDER ROWS step|loop THREADS LIBRARY\n");
+    if (argc != 7) {
+        fprintf(stderr, "usage: field_ort FOLDER ROWS step|loop THREADS PIN LIBRARY\n");
         return 2;
     }
     bench.folder = argv[1];
     bench.rows = (size_t)strtoul(argv[2], NULL, 10);
     bench.loop = strcmp(argv[3], "loop") == 0;
-    open_library(&bench, argv[5]);
+    open_library(&bench, argv[6]);
     open_session(&bench, (int)strtol(argv[4], NULL, 10));
+    if (strcmp(argv[5], "1") == 0)
+        pin_threads();
     make_buffers(&bench);
     puts("ready");
     fflush(stdout);

@@ -3,11 +3,12 @@
 same weights, start points, grid and two threads.
 
 usage: fields.py [--quick | --full]
-A time is the median of five runs in turns after one to warm up, in milliseconds. advectd is timed
-from the request's text to the answer's bytes, noise included; the peers from start points in memory
-to end points in memory. Where 100 steps would take too long (unless --full), "~" marks a time
-that is that of one step and 99 times a further step's, measured over as many as fit. Peers have
-their best setting: one or two threads, PyTorch's loop compiled or also frozen."""
+A time is the median of five turns (contenders.py; three with --quick) in milliseconds. advectd is
+timed from the request's text to the answer's bytes, through the engine's threads and with noise;
+the peers, and "solve alone", from start points to end points by calling a function. Where 100
+steps would take too long (unless --full), "~" marks a time that is that of one step and 99 times a
+further step's, measured over as many as fit. Peers have their best setting: one thread, two, or
+two with a processor each."""
 import argparse
 import subprocess
 import sys
@@ -21,16 +22,15 @@ import report
 from networks import Network
 
 STEPS = 100
-ROUNDS = 5
 PRECISIONS = {"f32": 1e-4, "bf16x3": 1e-3, "bf16": 0.1}  # and how far rows may be from ORT's
 SMALL, MIDDLE, LARGE = (2, 64, 3), (2, 512, 4), (784, 1024, 4)
 CASES = [(SMALL, 1), (SMALL, 1024), (SMALL, 16384), (MIDDLE, 1024), (MIDDLE, 16384), (LARGE, 1024),
          (LARGE, 16384)]
-EAGER, JIT = "PyTorch eager", "PyTorch jit"
+SOLVE, EAGER, JIT = "advectd solve alone", "PyTorch eager", "PyTorch jit"
 ORT, ORT_LOOP = "ONNX Runtime", "ONNX Runtime, inner loop"
 
 # (precision, network, rows): [(peer, ratio)]; issue "The engine".
-GOALS = {("f32", SMALL, 1): [(EAGER, 60), (ORT, 15)]}
+GOALS = {(who, SMALL, 1): [(EAGER, 60), (ORT, 15)] for who in ("f32", "solve alone")}
 for wanted_rows in (1024, 16384):
     deep = wanted_rows == 16384
     GOALS |= {
@@ -52,25 +52,19 @@ def measured_peak():
     return float(ran.stdout.splitlines()[contenders.THREADS - 1].split()[1])
 
 
-def field_contenders(folder, rows, steps, tries):
+def field_contenders(folder, rows, steps):
     """Everybody who is there, by name; peers at their best."""
     engines = {f"advectd {name}": contenders.engine(folder, rows, name) for name in PRECISIONS}
+    if rows == 1:
+        engines[SOLVE] = contenders.engine(folder, rows, "f32", workers=0)
     first = next(iter(engines.values()))
     first.ask(f"noise {folder}/x0.f32")
-    for name, engine in engines.items():
-        if engine.reason:
-            print(f"  {name}: {engine.reason}")
     everybody = {name: engine for name, engine in engines.items() if not engine.reason}
-    threads = range(1, contenders.THREADS + 1)
-    families = {
-        EAGER: lambda: [contenders.torch(folder, rows, "eager", n) for n in threads],
-        JIT: lambda: [contenders.torch(folder, rows, mode, n) for n in threads
-                      for mode in ("script", "frozen")],
-        ORT: lambda: [contenders.ort(folder, rows, "step", n) for n in threads],
-        ORT_LOOP: lambda: [contenders.ort(folder, rows, "loop", n) for n in threads],
-    }
-    for name, start in families.items():
-        everybody[name] = contenders.best_of(start(), steps, tries)
+    families = {EAGER: (contenders.torch, "eager"), JIT: (contenders.torch, "jit"),
+                ORT: (contenders.ort, "step"), ORT_LOOP: (contenders.ort, "loop")}
+    for name, (start, mode) in families.items():
+        everybody[name] = contenders.best_of(
+            [start(folder, rows, mode, *setting) for setting in contenders.SETTINGS], steps)
     return everybody
 
 
@@ -88,12 +82,12 @@ def check_agreement(everybody, folder, steps):
             sys.exit(f"{name} is {away:g} away from {ORT}: the contenders do not compute the same")
 
 
-def times_of(everybody, steps):
+def times_of(everybody, steps, rounds):
     """Seconds for STEPS steps of each, and whether they were extrapolated."""
-    whole = contenders.take_turns(everybody.values(), steps, ROUNDS)
+    whole = contenders.take_turns(everybody.values(), steps, rounds)
     if steps == STEPS:
         return dict(zip(everybody, whole)), False
-    single = contenders.take_turns(everybody.values(), 1, ROUNDS)
+    single = contenders.take_turns(everybody.values(), 1, rounds)
     return {name: one + (many - one) / (steps - 1) * (STEPS - 1)
             for name, one, many in zip(everybody, single, whole)}, True
 
@@ -131,14 +125,16 @@ def judge(shape, rows, seconds, peak):
                     share >= PEAK_SHARE)
 
 
-def run_case(shape, rows, budget, peak):
+def run_case(shape, rows, options, peak):
+    budget = np.inf if options.full else 2e10 if options.quick else 1.5e12  # operations a run
     network = Network(*shape)
     steps = int(min(STEPS, max(3, budget / (2 * network.multiply_adds * rows))))
+    few = max(1, steps // 5)
     with tempfile.TemporaryDirectory() as folder:
         network.write(folder, rows)
-        everybody = field_contenders(folder, rows, min(steps, 20), 3 if rows <= 1024 else 2)
-        check_agreement(everybody, folder, min(steps, 20))
-        seconds, guessed = times_of(everybody, steps)
+        everybody = field_contenders(folder, rows, few)
+        check_agreement(everybody, folder, few)
+        seconds, guessed = times_of(everybody, steps, 3 if options.quick else 5)
         show(network, rows, everybody, seconds, guessed, peak)
         for contender in everybody.values():
             contender.end()
@@ -150,11 +146,10 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer steps a run: minutes")
     parser.add_argument("--full", action="store_true", help="always 100 steps: an hour")
     options = parser.parse_args()
-    budget = np.inf if options.full else 5e10 if options.quick else 1e12  # operations a run
     peak = measured_peak()
     print(f"f32 fused multiply-adds in registers, two threads: {peak:.0f} GFLOP/s", flush=True)
     for shape, rows in CASES:
-        run_case(shape, rows, budget, peak)
+        run_case(shape, rows, options, peak)
 
 
 if __name__ == "__main__":

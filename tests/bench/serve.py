@@ -41,7 +41,7 @@ def start_peers(folder, network, seconds):
     print("requests a second of each setting, 64 connections:")
     families = {
         EAGER: [lambda s=s: servers.fastapi(folder, "eager", *s) for s in SETTINGS],
-        JIT: [lambda s=s: servers.fastapi(folder, "frozen", *s) for s in SETTINGS],
+        JIT: [lambda s=s: servers.fastapi(folder, "jit", *s) for s in SETTINGS],
         NODE: [lambda s=s, mode=mode: servers.fastify(folder, network.dim, mode, *s)
                for mode in ("step", "loop") for s in SETTINGS],
     }

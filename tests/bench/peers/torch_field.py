@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A contender (contenders.py): PyTorch.
 
-usage: torch_field.py FOLDER ROWS eager|script|frozen THREADS"""
+usage: torch_field.py FOLDER ROWS eager|jit THREADS"""
 import sys
 import time
 

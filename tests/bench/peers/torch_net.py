@@ -36,12 +36,10 @@ class Euler(nn.Module):
 
 
 def build(folder, mode, threads):
-    """mode: eager, script (the whole loop compiled) or frozen (its weights made constants, too)."""
+    """mode: eager or jit (the whole loop compiled, its weights made constants)."""
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
     solver = Euler(Field(folder)).eval()
-    if mode != "eager":
-        solver = torch.jit.script(solver)
-    if mode == "frozen":
-        solver = torch.jit.freeze(solver)
+    if mode == "jit":
+        solver = torch.jit.freeze(torch.jit.script(solver))
     return solver

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """POST /sample {"count", "seed", "steps"} as a Python user writes it: FastAPI, uvicorn, PyTorch.
 
-usage: torch_server.py FOLDER PORT eager|script|frozen THREADS PROCESSES"""
+usage: torch_server.py FOLDER PORT eager|jit THREADS PROCESSES"""
 import json
 import os
 import sys

@@ -108,7 +108,7 @@ static int add_link(struct machine *m, struct pickle_link link, uint32_t *number
 
 int machine_add_member(struct machine *m, pickle_ref container, pickle_ref key, pickle_ref value)
 {
-    uint32_t link;
+    uint32_t link = 0;
     int code = add_link(m, (struct pickle_link){.key = key, .value = value}, &link);
     if (code)
         return code;

@@ -2,10 +2,10 @@
 
      field_ort FOLDER ROWS step|loop THREADS PIN LIBRARY
 
-   PIN 1: each thread on a processor of its own. step: the field is called once a step, on buffers that stay where they are; loop: one call of the
-   graph that holds the loop. The library is that of npm's onnxruntime-node, which comes without a
-   header: its table of functions is a stable interface, of which the few that are called here are
-   named by their place. */
+   PIN 1: each thread on a processor of its own. step: the field is called once a step, on buffers
+   that stay where they are; loop: one call of the graph that holds the loop. The library is that of
+   npm's onnxruntime-node, which comes without a header: its table of functions is a stable
+   interface, of which the few that are called here are named by their place. */
 #include "core/base/check.h"
 #include "core/base/mem.h"
 

@@ -2,6 +2,7 @@
 #ifndef SERVER_APP_H
 #define SERVER_APP_H
 
+#include "core/base/err.h"
 #include "core/linalg/precision.h"
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@ struct app {
     struct registry *registry;
     struct engine *engine;
     const struct simd_kernels *kernels[PRECISION_COUNT]; /* NULL: not on this machine */
+    struct err fault;              /* its code is set where nothing may be computed, nor is */
     struct jobs *jobs;
     struct metrics *metrics;
     bool ready;                    /* models are loaded, the store is open */

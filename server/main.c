@@ -1,6 +1,5 @@
 #include "config/config.h"
 #include "config/limits.h"
-#include "core/linalg/half.h"
 #include "core/linalg/mat.h"
 #include "core/linalg/simd.h"
 #include "proto/json.h"
@@ -12,6 +11,7 @@
 #include "server/http/listener.h"
 #include "server/http/routes.h"
 #include "server/jobs/jobs.h"
+#include "server/kernels.h"
 #include "server/log.h"
 #include "server/loop.h"
 #include "server/metrics.h"
@@ -22,8 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 struct daemon {
     struct config config;
@@ -126,27 +124,6 @@ static void stop_compute_courier(struct daemon *daemon)
     courier_stop(daemon->app.compute_courier);
 }
 
-/* Asks the kernel for the AMX tiles: their state makes every thread's context larger, so a process
-   has them on request only. */
-static bool allow_amx(void)
-{
-#if defined(__x86_64__) && defined(SYS_arch_prctl)
-    enum { REQUEST_STATE = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
-    return syscall(SYS_arch_prctl, REQUEST_STATE, TILE_DATA) == 0;
-#else
-    return false;
-#endif
-}
-
-static void start_halves(struct daemon *daemon, const struct simd_kernels *f32)
-{
-    bool amx = allow_amx();
-    for (int i = PRECISION_F32 + 1; i < PRECISION_COUNT; i++) {
-        if (half_kernels(&daemon->halves[i], f32, (enum precision)i, amx))
-            daemon->app.kernels[i] = &daemon->halves[i];
-    }
-}
-
 static int start_kernels(struct daemon *daemon, struct err *err)
 {
     const char *name = daemon->config.kernels;
@@ -154,12 +131,7 @@ static int start_kernels(struct daemon *daemon, struct err *err)
     if (!kernels)
         return err_set(err, ERR_INVALID, "--kernels", "\"%.32s\" does not run on this processor.",
                        name);
-    if (mat_start() || simd_self_test(kernels))
-        return err_set(err, ERR_INTERNAL, "",
-                       "The %s kernels compute wrong results on this machine.", kernels->name);
-    daemon->app.kernels[PRECISION_F32] = kernels;
-    start_halves(daemon, kernels);
-    return 0;
+    return kernels_start(&daemon->app, daemon->halves, kernels, err);
 }
 
 static void stop_kernels(struct daemon *daemon)

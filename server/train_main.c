@@ -2,6 +2,7 @@
    command goes on from the last state and ends with the same weights. */
 #include "core/base/err.h"
 #include "core/linalg/mat.h"
+#include "core/linalg/self_test.h"
 #include "proto/json.h"
 #include "server/train/job_dir.h"
 #include "server/train/train_data.h"
@@ -251,9 +252,12 @@ int main(int argc, char **argv)
     }
     settle(child);
     json_start();
-    if (mat_start()) {
-        struct err err = {0};
+    struct err err = {0};
+    if (mat_start())
         err_set(&err, ERR_INTERNAL, "", "the BLAS of this machine computes wrong products");
+    else
+        self_test_run(simd_select(NULL), &err);
+    if (err.code) {
         train_report_error(STDOUT_FILENO, 0, &err);
         return TRAINER_FAILED;
     }

@@ -102,7 +102,4 @@ const struct simd_kernels *simd_select(const char *name);
 /* The name of the i-th variant built into this binary, widest first, or NULL past the end. */
 const char *simd_variant(size_t i);
 
-/* Runs every kernel of a variant on known numbers against scalar code. 0 or ERR_INTERNAL. */
-int simd_self_test(const struct simd_kernels *kernels);
-
 #endif

@@ -61,6 +61,8 @@ static void handle_readyz(struct exchange *exchange, struct app *app)
     struct err err = {0};
     if (app->draining)
         err_set(&err, ERR_UNAVAILABLE, "", "The daemon is shutting down.");
+    else if (app->fault.code)
+        err = app->fault;
     else if (!app->ready)
         err_set(&err, ERR_UNAVAILABLE, "", "The daemon is starting.");
     else if (store_degraded(app->store))

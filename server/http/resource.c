@@ -60,6 +60,8 @@ int resource_precision(enum precision *precision, bool asked, const struct app *
 {
     char names[64] = "";
     size_t length = 0;
+    if (app->fault.code)
+        return err_set(err, app->fault.code, "", "%s", app->fault.message);
     if (!asked)
         *precision = app->kernels[model->config.precision] ? model->config.precision
                                                            : PRECISION_F32;

@@ -29,7 +29,8 @@ const char *resource_name(struct exchange *exchange, const char *noun, enum err_
 /* The model that a request's "model" names, borrowed; NULL after err was filled. */
 struct model_ref *resource_model(const struct app *app, const char *name, struct err *err);
 /* The precision that a request is computed in: the one it asks for; else the model's, where this
-   machine has that, or float32. Where it asks for one that the machine has not: ERR_INVALID. */
+   machine has that, or float32. Where it asks for one that the machine has not: ERR_INVALID; where
+   nothing may be computed: ERR_UNAVAILABLE. */
 int resource_precision(enum precision *precision, bool asked, const struct app *app,
                        const struct model_ref *model, struct err *err);
 /* Allocates a task of `size` bytes; answers with a problem and gives NULL when memory runs out. */

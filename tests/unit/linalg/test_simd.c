@@ -40,47 +40,11 @@ static float *random_array(size_t count, float scale)
     return array;
 }
 
-START_TEST(the_widest_variant_is_selected_and_passes_its_test)
+START_TEST(the_widest_variant_is_selected)
 {
     ck_assert_ptr_eq(simd_select(NULL), runnable[0]);
     ck_assert_ptr_null(simd_select("mmx"));
     ck_assert_ptr_nonnull(simd_select("plain"));
-    for (size_t i = 0; i < runnable_count; i++)
-        ck_assert_int_eq(simd_self_test(runnable[i]), 0);
-}
-END_TEST
-
-static void wrong_combine(float *out, const float *x, const float *h, const float *c,
-                          const float *const *k, size_t n, size_t dim, struct simd_shape shape)
-{
-    simd_select("plain")->combine(out, x, h, c, k, n, dim, shape);
-    out[5] += 1;
-}
-
-static void wrong_layer(float *out, const float *in, const struct simd_layer *layer,
-                        enum activation activation, struct simd_shape shape)
-{
-    simd_select("plain")->layer(out, in, layer, activation, shape);
-    out[(layer->out - 1) * shape.stride] += 0.01f;
-}
-
-static void wrong_activate(float *value, float *slope, enum activation activation, size_t n)
-{
-    simd_select("plain")->activate(value, slope, activation, n);
-    slope[n - 1] += 0.01f;
-}
-
-START_TEST(the_self_test_sees_a_wrong_kernel)
-{
-    struct simd_kernels wrong = *simd_select("plain");
-    wrong.combine = wrong_combine;
-    ck_assert_int_ne(simd_self_test(&wrong), 0);
-    wrong = *simd_select("plain");
-    wrong.layer = wrong_layer;
-    ck_assert_int_ne(simd_self_test(&wrong), 0);
-    wrong = *simd_select("plain");
-    wrong.activate = wrong_activate;
-    ck_assert_int_ne(simd_self_test(&wrong), 0);
 }
 END_TEST
 
@@ -312,8 +276,7 @@ int main(void)
     Suite *suite = suite_create("simd");
     TCase *tests = tcase_create("simd");
     find_variants();
-    tcase_add_test(tests, the_widest_variant_is_selected_and_passes_its_test);
-    tcase_add_test(tests, the_self_test_sees_a_wrong_kernel);
+    tcase_add_test(tests, the_widest_variant_is_selected);
     tcase_add_test(tests, a_layer_equals_the_product_of_blas);
     tcase_add_test(tests, all_variants_give_the_same_bits);
     tcase_add_test(tests, a_lane_depends_on_itself_alone);

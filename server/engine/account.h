@@ -9,14 +9,17 @@
 #include <stdint.h>
 
 /* A run counts for at most the ACCOUNT_SHARE-th part of the cost that is allowed: runs take turns,
-   so that a giant one need not keep others out. */
+   so that a giant one need not keep others out. A run that its reader holds up keeps nobody
+   waiting: it counts for nothing, and then for as much as has been done since. */
 enum { ACCOUNT_SHARE = 8 };
 
 /* What a run counts for. */
 struct charge {
     double work;    /* multiply-adds that are still to be done, about */
     uint64_t bytes; /* of memory, at most */
-    double cost;    /* set by account_admit: the part of work that counts */
+    double pace;    /* done since its reader last held it up; set by account_admit, as all below */
+    double waiting; /* the part of work that waits for workers */
+    double cost;    /* the part of that which counts */
 };
 
 struct account {
@@ -24,7 +27,9 @@ struct account {
     uint64_t bytes_limit;
     size_t runs_limit;
     size_t workers;
-    struct charge held;     /* by all runs */
+    double held_waiting;    /* of all runs: multiply-adds, */
+    double held_cost;       /* those that count, */
+    uint64_t held_bytes;    /* memory */
     size_t runs;
     double done_cost;       /* lately, by workers */
     double done_seconds;    /* of theirs, for it */
@@ -36,6 +41,8 @@ struct account {
 int account_admit(struct account *account, struct charge *charge, struct err *err);
 /* So much of a charge's work is left. */
 void account_ease(struct account *account, struct charge *charge, double work_left);
+/* Its rows wait for its reader and not for workers. */
+void account_park(struct account *account, struct charge *charge);
 /* A run ends with what is left of its charge. */
 void account_leave(struct account *account, const struct charge *charge);
 /* A worker has done so much, or spent so much time; the rate forgets what is long ago. */

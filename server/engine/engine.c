@@ -233,8 +233,8 @@ struct engine_stats engine_stats(struct engine *engine)
     uv_mutex_lock(&engine->lock);
     struct engine_stats stats = engine->stats;
     stats.runs_active = engine->account.runs;
-    stats.cost_queued = engine->account.held.cost;
-    stats.bytes_held = engine->account.held.bytes;
+    stats.cost_queued = engine->account.held_cost;
+    stats.bytes_held = engine->account.held_bytes;
     engine_unlock(engine);
     return stats;
 }

@@ -122,6 +122,12 @@ static void worker_end_run(struct run *run)
         run->error = 0;
 }
 
+/* Lock held: all that the window holds is computed and not read. */
+static bool worker_outran_reader(const struct run *run)
+{
+    return run->units_ready - run->sched.read == run->sched.window;
+}
+
 /* Lock held, given back while encoding. */
 static void worker_encode_complete(struct worker *worker)
 {
@@ -140,6 +146,8 @@ static void worker_encode_complete(struct worker *worker)
         unit->state = UNIT_READY;
         if (++run->units_ready == run->sched.units)
             worker_end_run(run);
+        else if (!run->released && worker_outran_reader(run))
+            account_park(&engine->account, &run->charge);
         engine_wake(engine, run);
         worker->ring = true;
         if (engine_unpin(run, 1))

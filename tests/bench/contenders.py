@@ -49,6 +49,11 @@ def ort_library():
     return next((path for path in found if path.parent.name == machine), None)
 
 
+def has_amx():
+    """The tiles that the fastest kernels below float32 compute in."""
+    return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+
+
 class Contender:
     def __init__(self, name, command, environment=None):
         self.name, self.reason = name, None

@@ -4,11 +4,11 @@
 
    WORKERS 0: the solve alone, f32, on this thread and called as a function, for a few rows. */
 #include "core/base/check.h"
-#include "core/linalg/mat.h"
 #include "core/linalg/rng.h"
 #include "proto/json.h"
 #include "proto/request_codec.h"
 #include "server/engine/engine.h"
+#include "server/kernels.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +22,8 @@ struct bench {
     const char *folder, *precision;
     uint64_t rows;
     struct model_ref *model;
+    struct simd_kernels halves[PRECISION_COUNT];
+    struct app app; /* its kernels */
     struct engine *engine; /* NULL: the solve alone, in this tile */
     struct tile tile;
     uv_loop_t loop;
@@ -97,6 +99,10 @@ static int sample(struct bench *bench, const char *steps, struct err *err)
     int code = decode(bench, steps, &request, err);
     if (code)
         return code;
+    if (!bench->app.kernels[request.spec.precision]) {
+        sample_request_release(&request);
+        return err_set(err, ERR_INVALID, "/precision", "not on this machine");
+    }
     const struct run_options options = {.model = bench->model,
                                         .spec = &request.spec,
                                         .format = ROWS_NPY,
@@ -195,17 +201,18 @@ static void serve(struct bench *bench)
 
 static int start(struct bench *bench, size_t workers, struct err *err)
 {
-    const struct engine_options options = {.workers = workers,
-                                           .kernels = {[PRECISION_F32] = simd_select(NULL)},
-                                           .loop = &bench->loop,
-                                           .cost_limit = 1e18,
-                                           .bytes_limit = UINT64_MAX};
+    struct engine_options options = {.workers = workers,
+                                     .loop = &bench->loop,
+                                     .cost_limit = 1e18,
+                                     .bytes_limit = UINT64_MAX};
     json_start();
-    check(mat_start() == 0 && uv_loop_init(&bench->loop) == 0);
+    check(kernels_start(&bench->app, bench->halves, simd_select(NULL), err) == 0 &&
+          !bench->app.fault.code && uv_loop_init(&bench->loop) == 0);
+    memcpy(options.kernels, bench->app.kernels, sizeof options.kernels);
     load_model(bench);
     buf_init(&bench->answer, SIZE_MAX);
     check(tile_init(&bench->tile, model_field(&bench->model->model), tableau_find("euler"),
-                    simd_select(NULL), LANES) == 0);
+                    bench->app.kernels[PRECISION_F32], LANES) == 0);
     if (workers == 0)
         return bench->rows <= LANES ? 0 : err_set(err, ERR_INVALID, "ROWS", "at most %d", LANES);
     check(engine_start(&bench->engine, &options, err) == 0);

@@ -29,6 +29,8 @@ CASES = [(SMALL, 1), (SMALL, 1024), (SMALL, 16384), (MIDDLE, 1024), (MIDDLE, 163
 SOLVE, EAGER, JIT = "advectd solve alone", "PyTorch eager", "PyTorch jit"
 ORT, ORT_LOOP = "ONNX Runtime", "ONNX Runtime, inner loop"
 
+AMX_PRECISIONS = ("bf16x3", "bf16")  # whose goals are for machines with AMX
+
 # (precision, network, rows): [(peer, ratio)]; issue "The engine".
 GOALS = {(who, SMALL, 1): [(EAGER, 60), (ORT, 15)] for who in ("f32", "solve alone")}
 for wanted_rows in (1024, 16384):
@@ -114,7 +116,10 @@ def judge(shape, rows, seconds, peak):
         if (goal_shape, goal_rows) != (shape, rows):
             continue
         for peer, ratio in goals:
-            if own:
+            if own and precision in AMX_PRECISIONS and not contenders.has_amx():
+                report.goal(f"{work}, {precision}", f">= {ratio:g}x {peer}, on AMX",
+                            f"{peers[peer] / own:.2f}x, no AMX", None)
+            elif own:
                 report.at_least(f"{work}, {precision}", peers[peer] / own, ratio, peer)
             else:
                 report.goal(f"{work}, {precision}", f">= {ratio:g}x {peer}", "not offered", None)

@@ -169,16 +169,27 @@ class SlowReaders:
         body = json.dumps(request_of(10 ** 8, 1))
         head = ("POST /sample HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/x-npy\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
-        self.sockets = []
-        for _ in range(count):
-            sock = socket.socket()
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.BUFFER)
-            sock.connect((daemon.host, daemon.port))
-            sock.sendall((head + body).encode())
-            self.sockets.append(sock)
+        self.sockets = [self.connect(daemon, (head + body).encode()) for _ in range(count)]
         self.thread = threading.Thread(target=self.read)
         self.thread.start()
         self.wait_until_parked(daemon)
+
+    def connect(self, daemon, request):
+        """Comes again as long as it gets 429: the readers before it have not filled their
+        buffers."""
+        limit = time.monotonic() + self.PARKED_SECONDS
+        while True:
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.BUFFER)
+            sock.connect((daemon.host, daemon.port))
+            sock.sendall(request)
+            status = sock.recv(12)
+            if status.endswith(b"200"):
+                return sock
+            sock.close()
+            if time.monotonic() > limit:
+                sys.exit(f"a slow reader got {status.decode()}")
+            time.sleep(self.TICK)
 
     def read(self):
         while self.going:

@@ -121,6 +121,20 @@ class Graphs(unittest.TestCase):
             rows[what] = np.fromfile(path, "float32").reshape(5, 2)
         np.testing.assert_allclose(rows["save"], euler(self.network, rows["noise"], 4), atol=1e-5)
 
+    def test_every_precision_is_computed_or_absent(self):
+        for precision, allowed in (("bf16x3", 1e-3), ("bf16", 0.1)):
+            engine = contenders.engine(self.folder.name, 5, precision)
+            if engine.reason:
+                self.assertEqual(engine.reason, "/precision: not on this machine")
+                continue
+            self.addCleanup(engine.end)
+            engine.run(4)
+            for what in ("noise", "save"):
+                engine.ask(f"{what} {self.folder.name}/{what}")
+            x, found = (np.fromfile(f"{self.folder.name}/{what}", "float32").reshape(5, 2)
+                        for what in ("noise", "save"))
+            np.testing.assert_allclose(found, euler(self.network, x, 4), atol=allowed)
+
     def test_a_precision_that_is_not_known_is_absent(self):
         engine = contenders.engine(self.folder.name, 5, "f7")
         self.assertIn("/precision", engine.reason)

@@ -203,6 +203,31 @@ class Fairness(unittest.TestCase):
             self.assertLess(self.seconds(model="slow", solver={"method": "heun", "steps": 10}),
                             10 * alone + 0.2)
 
+    def test_readers_that_do_not_read_keep_nobody_out(self):
+        daemon = Daemon("--workers", "2")
+        put(daemon, "quick", safetensors.model(hidden=(64, 64, 64)))
+        body = json.dumps({"model": "quick", "count": 10 ** 8, "solver": {"steps": 1}})
+        head = ("POST /sample HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                f"Accept: application/x-npy\r\nContent-Length: {len(body)}\r\n\r\n")
+        # Together they ask for all the work that may wait.
+        socks = [daemon.connect() for _ in range(8)]
+        for sock in socks:
+            sock.sendall((head + body).encode())
+            self.assertIn(b"200 OK", sock.recv(100))
+        small = {"model": "quick", "count": 16, "solver": {"steps": 100}}
+        statuses = []
+        limit = time.monotonic() + 20
+        while statuses[-1:] != [200] and time.monotonic() < limit:
+            statuses.append(daemon.request("POST", "/sample", small).status)
+            time.sleep(0.1)
+        self.assertEqual(statuses[-1], 200)
+        # and from then on.
+        for _ in range(100):
+            self.assertEqual(daemon.request("POST", "/sample", small).status, 200)
+        for sock in socks:
+            sock.close()
+        daemon.stop()
+
     def test_the_bytes_beside_a_giant_are_those_alone(self):
         request = {"model": "slow", "count": 100, "seed": 3, "solver": {"steps": 20}}
         npy = {"Accept": "application/x-npy"}

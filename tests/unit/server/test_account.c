@@ -140,6 +140,56 @@ START_TEST(a_client_that_waits_as_told_is_taken)
 }
 END_TEST
 
+START_TEST(runs_that_their_readers_hold_up_keep_nobody_out)
+{
+    struct account account = account_of(1000, UINT64_MAX, 100);
+    struct charge giants[ACCOUNT_SHARE];
+    struct err err = {0};
+    account_measure(&account, 5, 5); /* 2 a second */
+    for (int i = 0; i < ACCOUNT_SHARE; i++) {
+        giants[i] = (struct charge){.work = 1e9};
+        ck_assert_int_eq(account_admit(&account, &giants[i], &err), 0);
+    }
+    ck_assert_int_eq(admit(&account, 1, 0, &err), ERR_OVERLOADED);
+    for (int i = 0; i < ACCOUNT_SHARE; i++)
+        account_park(&account, &giants[i]);
+    ck_assert_double_eq(account.held_cost, 0);
+    ck_assert_int_eq(admit(&account, 1e9, 0, &err), 0);
+    /* The seven others took as much as this, then their readers held them up again. */
+    for (int i = 1; i < ACCOUNT_SHARE; i++) {
+        account_ease(&account, &giants[i], 1e9 - 1e4);
+        ck_assert_double_eq(giants[i].cost, 1000.0 / ACCOUNT_SHARE);
+    }
+    ck_assert_int_eq(admit(&account, 1, 0, &err), ERR_OVERLOADED);
+    ck_assert_uint_eq(account.retry_seconds, 60); /* the work of one that is not held up is much */
+    for (int i = 1; i < ACCOUNT_SHARE; i++)
+        account_park(&account, &giants[i]);
+    ck_assert_int_eq(admit(&account, 1, 0, &err), 0);
+}
+END_TEST
+
+START_TEST(a_run_that_was_held_up_counts_for_what_it_has_taken_since)
+{
+    struct account account = account_of(1000, UINT64_MAX, 100);
+    struct charge giant = {.work = 1e9};
+    struct err err = {0};
+    ck_assert_int_eq(account_admit(&account, &giant, &err), 0);
+    account_park(&account, &giant);
+    account_ease(&account, &giant, 1e9 - 50);
+    ck_assert_double_eq(account.held_waiting, 50);
+    ck_assert_double_eq(account.held_cost, 50);
+    account_ease(&account, &giant, 1e9 - 500);
+    ck_assert_double_eq(account.held_waiting, 500);
+    ck_assert_double_eq(account.held_cost, 1000.0 / ACCOUNT_SHARE);
+    account_ease(&account, &giant, 20);
+    ck_assert_double_eq(account.held_waiting, 20);
+    ck_assert_double_eq(account.held_cost, 20);
+    account_leave(&account, &giant);
+    ck_assert_double_eq(account.held_waiting, 0);
+    ck_assert_double_eq(account.held_cost, 0);
+}
+END_TEST
+
 START_TEST(charges_only_fall_and_nothing_is_left_when_all_have_gone)
 {
     struct account account = account_of(1e13, UINT64_MAX, 1000);
@@ -150,15 +200,15 @@ START_TEST(charges_only_fall_and_nothing_is_left_when_all_have_gone)
         ck_assert_int_eq(account_admit(&account, &charges[i], &err), 0);
     }
     for (int i = 0; i < 100; i++) {
-        double before = account.held.cost;
+        double before = account.held_cost;
         account_ease(&account, &charges[i], charges[i].work / 7);
-        ck_assert_double_lt(account.held.cost, before);
+        ck_assert_double_lt(account.held_cost, before);
     }
     for (int i = 0; i < 100; i++)
         account_leave(&account, &charges[i]);
-    ck_assert_double_eq(account.held.cost, 0);
-    ck_assert_double_eq(account.held.work, 0);
-    ck_assert_uint_eq(account.held.bytes, 0);
+    ck_assert_double_eq(account.held_cost, 0);
+    ck_assert_double_eq(account.held_waiting, 0);
+    ck_assert_uint_eq(account.held_bytes, 0);
     ck_assert_uint_eq(account.runs, 0);
 }
 END_TEST
@@ -187,6 +237,8 @@ int main(void)
     tcase_add_test(tests, behind_giants_the_wait_is_that_for_their_work);
     tcase_add_test(tests, bytes_and_runs_leave_with_the_work_that_holds_them);
     tcase_add_test(tests, a_client_that_waits_as_told_is_taken);
+    tcase_add_test(tests, runs_that_their_readers_hold_up_keep_nobody_out);
+    tcase_add_test(tests, a_run_that_was_held_up_counts_for_what_it_has_taken_since);
     tcase_add_test(tests, charges_only_fall_and_nothing_is_left_when_all_have_gone);
     tcase_add_test(tests, the_rate_follows_what_is_done_now);
     suite_add_tcase(suite, tests);

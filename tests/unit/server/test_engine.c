@@ -1,6 +1,7 @@
 /* The engine on a small random network: the same bytes whatever is beside a request. */
 #include "server/engine/engine.h"
 
+#include "config/limits.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/flow/grid.h"
@@ -369,6 +370,38 @@ START_TEST(a_row_that_is_not_finite_fails_alone)
 }
 END_TEST
 
+START_TEST(readers_that_do_not_read_keep_nobody_out)
+{
+    struct engine *engine;
+    struct model_ref *model = model_new(10);
+    struct reader many[ACCOUNT_SHARE], small;
+    struct err err = {0};
+    const struct engine_options options = {.workers = 2,
+                                           .kernels = {simd_select(NULL)},
+                                           .loop = &loop,
+                                           .cost_limit = 1000,
+                                           .bytes_limit = UINT64_MAX};
+    ck_assert_int_eq(engine_start(&engine, &options, &err), 0);
+    for (size_t i = 0; i < ACCOUNT_SHARE; i++)
+        reader_start(&many[i], engine, model, spec_of(100000, "euler"), false);
+    /* Nobody reads while the loop stands. */
+    for (int i = 0; engine_stats(engine).cost_queued > 0 && i < 3000; i++)
+        uv_sleep(1);
+    ck_assert_double_eq(engine_stats(engine).cost_queued, 0);
+    reader_start(&small, engine, model, spec_of(10, "euler"), false);
+    reader_finish(&small);
+    /* Whoever reads again gets all. */
+    for (size_t i = 0; i < ACCOUNT_SHARE; i++) {
+        reader_finish(&many[i]);
+        reader_end(&many[i]);
+    }
+    reader_end(&small);
+    ck_assert_double_eq(engine_stats(engine).cost_queued, 0);
+    model_ref_drop(model);
+    engine_delete(engine);
+}
+END_TEST
+
 START_TEST(bad_specs_and_overload_are_refused_and_keep_the_spec)
 {
     struct engine *engine = engine_new(1);
@@ -394,8 +427,10 @@ START_TEST(bad_specs_and_overload_are_refused_and_keep_the_spec)
                                    .bytes_limit = UINT64_MAX};
     ck_assert_int_eq(engine_start(&engine, &small, &err), 0);
     struct reader many[ACCOUNT_SHARE];
+    spec = spec_of(100000, "euler");
+    spec.steps = LIMIT_STEPS; /* no window is computed before the end of this test */
     for (size_t i = 0; i < ACCOUNT_SHARE; i++)
-        reader_start(&many[i], engine, model, spec_of(100000, "euler"), false);
+        reader_start(&many[i], engine, model, spec, false);
     spec = spec_of(10, "euler");
     err = (struct err){0};
     ck_assert_int_eq(engine_submit(engine, &options, &run, &err), ERR_OVERLOADED);
@@ -453,6 +488,7 @@ int main(void)
     tcase_add_test(tests, models_share_the_workers);
     tcase_add_test(tests, a_run_with_a_deadline_is_whole_or_fails);
     tcase_add_test(tests, a_row_that_is_not_finite_fails_alone);
+    tcase_add_test(tests, readers_that_do_not_read_keep_nobody_out);
     tcase_add_test(tests, bad_specs_and_overload_are_refused_and_keep_the_spec);
     tcase_add_test(tests, the_registry_keeps_the_newest_version_of_a_name);
     suite_add_tcase(suite, tests);

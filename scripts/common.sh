@@ -7,8 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # What a build needs, and what the tests need besides.
 BUILD_PACKAGES=(gcc g++ meson ninja-build pkg-config libmicrohttpd-dev libjansson-dev libuv1-dev
     libopenblas-pthread-dev libsqlite3-dev libzip-dev nettle-dev)
-TEST_PACKAGES=(check clang libclang-rt-14-dev curl e2fsprogs git python3 python3-numpy python3-yaml
-    universal-ctags)
+TEST_PACKAGES=(check clang libclang-rt-14-dev curl e2fsprogs gcc-aarch64-linux-gnu git
+    libc6-dev-arm64-cross python3 python3-numpy python3-yaml qemu-user universal-ctags)
 BENCH_PACKAGES=(curl libopenblas0-openmp python3 python3-fastapi python3-httptools python3-numpy
     python3-scipy python3-torch python3-uvicorn python3-uvloop wrk)
 

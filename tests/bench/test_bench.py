@@ -12,6 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import contenders
+import dopri5
 import servers
 from networks import Network
 
@@ -138,6 +139,38 @@ class Graphs(unittest.TestCase):
     def test_a_precision_that_is_not_known_is_absent(self):
         engine = contenders.engine(self.folder.name, 5, "f7")
         self.assertIn("/precision", engine.reason)
+
+
+class Dopri5(unittest.TestCase):
+    x0 = np.random.default_rng(2).standard_normal((50, 2))
+
+    def solve(self, rows, tolerance, rule, each_row):
+        """x' = 3 cos(6 t) x."""
+        solve = dopri5.Solve(lambda x, t: 3 * np.cos(6 * t)[:, None] * x, rows, tolerance, rule,
+                             each_row)
+        return solve, np.abs(solve.x - rows * np.exp(np.sin(6) / 2)).max()
+
+    def test_errors_follow_the_tolerance_under_each_rule_and_norm(self):
+        for rule in (dopri5.OurRule, dopri5.TheirRule):
+            for each_row in (True, False):
+                counts = []
+                for tolerance in (1e-4, 1e-6, 1e-8):
+                    solve, error = self.solve(self.x0, tolerance, rule, each_row)
+                    self.assertLess(error, 100 * tolerance)
+                    counts.append(solve.evaluations.mean())
+                self.assertEqual(counts, sorted(set(counts)))
+
+    def test_with_one_norm_all_rows_take_the_same_steps_and_change_with_the_batch(self):
+        solve, _ = self.solve(self.x0, 1e-5, dopri5.TheirRule, False)
+        self.assertEqual(solve.evaluations.min(), solve.evaluations.max())
+        alone, _ = self.solve(self.x0[:1], 1e-5, dopri5.TheirRule, False)
+        self.assertNotEqual(alone.x[0].tobytes(), solve.x[0].tobytes())
+
+    def test_with_a_norm_for_each_row_a_row_is_the_same_alone(self):
+        solve, _ = self.solve(self.x0, 1e-5, dopri5.OurRule, True)
+        alone, _ = self.solve(self.x0[:1], 1e-5, dopri5.OurRule, True)
+        self.assertEqual(alone.x[0].tobytes(), solve.x[0].tobytes())
+        self.assertEqual(alone.evaluations[0], solve.evaluations[0])
 
 
 class Load(unittest.TestCase):

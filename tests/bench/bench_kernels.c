@@ -1,10 +1,12 @@
 /* One layer on one thread: GFLOP/s of each variant of the tile kernels that this machine runs,
-   beside OpenBLAS on the same product (which leaves bias and activation to others). The machine is
-   shared: the fastest of several runs counts, and ratios say more than figures. */
+   beside OpenBLAS on the same product (which leaves bias and activation to others) and the peak.
+   Whole networks are in bench_precision. The machine is shared: the fastest of several runs counts,
+   and ratios say more than figures. */
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/linalg/mat.h"
 #include "core/linalg/simd.h"
+#include "tests/bench/peak.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -65,7 +67,7 @@ static float *numbers(size_t count)
     return array;
 }
 
-static void bench(size_t in, size_t out, size_t lanes, enum activation activation)
+static void bench(size_t in, size_t out, size_t lanes, enum activation activation, double peak)
 {
     struct problem p = {.in = in, .out = out, .lanes = lanes, .activation = activation};
     p.weight = numbers(in * out);
@@ -79,7 +81,8 @@ static void bench(size_t in, size_t out, size_t lanes, enum activation activatio
         if (!p.kernels)
             continue;
         double rate = measure(&p);
-        printf(", %s %.1f (%.2f)", p.kernels->name, rate, rate / blas);
+        printf(", %s %.1f (%.2f, %.0f %%)", p.kernels->name, rate, rate / blas,
+               100 * rate / peak);
         fflush(stdout);
     }
     printf("\n");
@@ -93,15 +96,17 @@ int main(void)
 {
     if (mat_start() != 0)
         return 1;
-    printf("GFLOP/s (ratio to OpenBLAS), in x out x lanes; %s\n", mat_backend());
-    bench(512, 512, 64, ACTIVATION_NONE);
-    bench(512, 512, 64, ACTIVATION_SILU);
-    bench(512, 512, 16, ACTIVATION_SILU);
-    bench(256, 256, 64, ACTIVATION_SILU);
+    double peak = peak_measure(1);
+    printf("GFLOP/s (ratio to OpenBLAS, share of the peak of %.0f), in x out x lanes; %s\n", peak,
+           mat_backend());
+    bench(512, 512, 64, ACTIVATION_NONE, peak);
+    bench(512, 512, 64, ACTIVATION_SILU, peak);
+    bench(512, 512, 16, ACTIVATION_SILU, peak);
+    bench(256, 256, 64, ACTIVATION_SILU, peak);
     for (int i = 0; i < ACTIVATION_COUNT; i++)
-        bench(64, 64, 64, (enum activation)i);
-    bench(64, 64, 16, ACTIVATION_SILU);
-    bench(64, 2, 64, ACTIVATION_NONE);
-    bench(1024, 1024, 64, ACTIVATION_SILU);
+        bench(64, 64, 64, (enum activation)i, peak);
+    bench(64, 64, 16, ACTIVATION_SILU, peak);
+    bench(64, 2, 64, ACTIVATION_NONE, peak);
+    bench(1024, 1024, 64, ACTIVATION_SILU, peak);
     return 0;
 }

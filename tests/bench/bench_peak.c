@@ -1,82 +1,12 @@
-/* What this machine can do: the most f32 operations a second in fused multiply-adds, in registers
-   alone, on one thread and on two at once. Other benches read the figures: "THREADS GFLOP/s". */
-#include "core/base/check.h"
+/* The peak of this machine on one thread and on two. Other benches read the figures:
+   "THREADS GFLOP/s". */
+#include "tests/bench/peak.h"
 
-#include <sched.h>
 #include <stdio.h>
-#include <threads.h>
-#include <time.h>
-
-enum { ROUNDS = 7, THREADS_MAX = 2, CHAINS = 12, LANES = 16 };
-static const long REPEATS = 4000000;
-
-typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-struct share {
-    int cpu;
-    float sink;
-};
-
-/* Two threads that wake up on one processor may stay there for a while. */
-static void stay(int cpu)
-{
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET((size_t)cpu, &one);
-    sched_setaffinity(0, sizeof one, &one);
-}
-
-/* Independent chains, enough to hide the latency; built so that a * b + c is fused. */
-static int compute(void *work)
-{
-    struct share *share = work;
-    vector sum[CHAINS], all = {0};
-    stay(share->cpu);
-    volatile float start = 1e-6f;
-    vector scale = 0.999999f - all, shift = start - all;
-    for (int i = 0; i < CHAINS; i++)
-        sum[i] = shift * (float)i;
-    for (long k = 0; k < REPEATS; k++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++)
-            sum[i] = sum[i] * scale + shift;
-    }
-    for (int i = 0; i < CHAINS; i++)
-        all += sum[i];
-    *(volatile float *)&share->sink = all[0];
-    return 0;
-}
-
-/* The fastest round: another program may have used the processor in the others. */
-static double measure(int threads)
-{
-    double best = 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        thrd_t ids[THREADS_MAX];
-        struct share shares[THREADS_MAX];
-        double start = seconds();
-        for (int i = 0; i < threads; i++) {
-            shares[i].cpu = i;
-            check(thrd_create(&ids[i], compute, &shares[i]) == thrd_success);
-        }
-        for (int i = 0; i < threads; i++)
-            thrd_join(ids[i], NULL);
-        double rate = 2.0 * threads * (double)REPEATS * CHAINS * LANES / (seconds() - start);
-        best = rate > best ? rate : best;
-    }
-    return best;
-}
 
 int main(void)
 {
-    for (int threads = 1; threads <= THREADS_MAX; threads++)
-        printf("%d %.1f\n", threads, measure(threads) * 1e-9);
+    for (int threads = 1; threads <= PEAK_THREADS; threads++)
+        printf("%d %.1f\n", threads, peak_measure(threads));
     return 0;
 }

@@ -1,10 +1,12 @@
-/* Layers and whole networks in each precision on one thread: GFLOP/s beside float32, and the share
-   of the peak that this processor reaches in vdpbf16ps from registers. The machine is shared: the
+/* Layers and whole networks in each precision on one thread, for a tile and for one row: GFLOP/s
+   beside float32, and the share of the peaks that this processor reaches from registers, in f32
+   multiply-adds and in vdpbf16ps. The machine is shared: the
    fastest of several runs counts, and ratios say more than figures. */
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/linalg/half.h"
 #include "core/net/net.h"
+#include "tests/bench/peak.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -18,6 +20,7 @@ static const double RUN_SECONDS = 2e-3;
 
 static struct simd_kernels kernels[PRECISION_COUNT];
 static bool offered[PRECISION_COUNT];
+static double peaks[PRECISION_COUNT]; /* 0: not known */
 
 static double seconds(void)
 {
@@ -81,7 +84,7 @@ __attribute__((target("avx512f,avx512bf16"))) static void peak_compute(const voi
 #endif
 
 /* Of vdpbf16ps; 0 where there is none. */
-static double peak(void)
+static double half_peak(void)
 {
 #if defined(__x86_64__)
     static const int one = 0x3f803f80;
@@ -106,7 +109,7 @@ static void layer_compute(const void *work)
 
 /* One line: a rate for each precision, its ratio to float32 and its share of the peak. */
 static void report(void (*compute)(const void *work), const void *work,
-                   const struct simd_kernels **place, double flops, double top)
+                   const struct simd_kernels **place, double flops)
 {
     double f32 = 0;
     for (int i = 0; i < PRECISION_COUNT; i++) {
@@ -116,21 +119,21 @@ static void report(void (*compute)(const void *work), const void *work,
         double rate = measure(compute, work, flops);
         f32 = i == PRECISION_F32 ? rate : f32;
         printf("  %s %6.1f (%.2fx", precision_name((enum precision)i), rate, rate / f32);
-        if (top > 0 && i != PRECISION_F32)
-            printf(", %.0f %% of peak", 100 * rate * (i == PRECISION_BF16X3 ? 3 : 1) / top);
+        if (peaks[i] > 0)
+            printf(", %.0f %% of peak", 100 * rate / peaks[i]);
         printf(")");
         fflush(stdout);
     }
     printf("\n");
 }
 
-static void bench_layer(size_t width, double top)
+static void bench_layer(size_t width)
 {
     struct layer_work work = {.x = numbers(width * LANES), .y = numbers(width * LANES)};
     float *weight = numbers(width * width);
     check(simd_layer_init(&work.layer, weight, NULL, width, width) == 0);
     printf("layer %zu x %zu, %d lanes, silu:", width, width, LANES);
-    report(layer_compute, &work, &work.kernels, 2.0 * (double)width * (double)width * LANES, top);
+    report(layer_compute, &work, &work.kernels, 2.0 * (double)width * (double)width * LANES);
     simd_layer_release(&work.layer);
     mem_free(weight);
     mem_free(work.x);
@@ -140,6 +143,7 @@ static void bench_layer(size_t width, double top)
 struct net_work {
     struct net net;
     float *x, *t, *v, *scratch;
+    size_t lanes;
     const struct simd_kernels *kernels;
 };
 
@@ -147,17 +151,17 @@ static void net_compute(const void *work)
 {
     const struct net_work *net = work;
     net_velocity(&net->net, net->kernels, net->v, net->x, net->t, net->scratch,
-                 (struct simd_shape){.stride = LANES, .lanes = LANES});
+                 (struct simd_shape){.stride = LANES, .lanes = net->lanes});
 }
 
 static void bench_net(size_t dim, size_t width, size_t layers, enum activation activation,
-                      double top)
+                      size_t rows)
 {
     struct net_spec spec = {.dim = dim,
                             .activation = activation,
                             .time = {.input = TIME_LAST, .scale = 1},
                             .hidden_count = layers};
-    struct net_work work = {.x = numbers(dim * LANES), .t = numbers(LANES)};
+    struct net_work work = {.x = numbers(dim * LANES), .t = numbers(LANES), .lanes = rows};
     for (size_t i = 0; i < layers; i++)
         spec.hidden[i] = width;
     check(net_init(&work.net, &spec, NULL) == 0);
@@ -165,8 +169,9 @@ static void bench_net(size_t dim, size_t width, size_t layers, enum activation a
     check(net_pack(&work.net) == 0);
     work.v = numbers(simd_whole_outputs(dim) * LANES);
     work.scratch = numbers(net_scratch(&spec, LANES));
-    printf("network (%zu, %zu, %zu) %s:", dim, width, layers, activation_name(activation));
-    report(net_compute, &work, &work.kernels, 2 * net_cost(&spec) * LANES, top);
+    printf("network (%zu, %zu, %zu) %s, n = %zu:", dim, width, layers, activation_name(activation),
+           rows);
+    report(net_compute, &work, &work.kernels, 2 * net_cost(&spec) * (double)rows);
     net_release(&work.net);
     mem_free(work.x);
     mem_free(work.t);
@@ -183,14 +188,20 @@ int main(void)
         if (!offered[i])
             printf("%s: not on this machine, skipped\n", precision_name((enum precision)i));
     }
-    double top = peak();
-    printf("GFLOP/s, one thread (ratio to f32); vdpbf16ps peak %.0f\n", top);
+    peaks[PRECISION_F32] = peak_measure(1);
+    peaks[PRECISION_BF16] = half_peak();
+    peaks[PRECISION_BF16X3] = peaks[PRECISION_BF16] / 3;
+    printf("GFLOP/s, one thread (ratio to f32); peaks: f32 %.0f, vdpbf16ps %.0f\n",
+           peaks[PRECISION_F32], peaks[PRECISION_BF16]);
     for (size_t width = 64; width <= 1024; width *= 2)
-        bench_layer(width, top);
+        bench_layer(width);
     for (int i = 0; i < ACTIVATION_COUNT; i++)
-        bench_net(2, 64, 3, (enum activation)i, top);
-    bench_net(32, 256, 4, ACTIVATION_SILU, top);
-    bench_net(2, 512, 4, ACTIVATION_SILU, top);
-    bench_net(784, 1024, 4, ACTIVATION_SILU, top);
+        bench_net(2, 64, 3, (enum activation)i, LANES);
+    bench_net(32, 256, 4, ACTIVATION_SILU, LANES);
+    bench_net(2, 512, 4, ACTIVATION_SILU, LANES);
+    bench_net(784, 1024, 4, ACTIVATION_SILU, LANES);
+    bench_net(2, 64, 3, ACTIVATION_SILU, 1);
+    bench_net(2, 512, 4, ACTIVATION_SILU, 1);
+    bench_net(784, 1024, 4, ACTIVATION_SILU, 1);
     return 0;
 }

@@ -215,7 +215,54 @@ static void assert_fused(const float *a, const float *b, const float *c)
     }
 }
 
-/* Any bits, then sums that nearly cancel or fall on the middle between two floats. */
+/* Any bits, then sums that nearly cancel. */
+/* Sums so near to the middle between two floats that a double does not tell them from it: a b is
+   half a unit of c's last place, times 1 - j^2 2^-46. Only one
+   lane in four is as hard. unit: that place. */
+static void assert_fused_at_ties(float unit, uint32_t bits)
+{
+    float a[4], b[4], c[4];
+    uint32_t hard = bits >> 28 & 3;
+    for (uint32_t i = 0; i < 4; i++) {
+        float j = (float)(1 + (bits >> 24 & 15)) * FLT_EPSILON;
+        a[i] = (bits >> i & 1 ? unit / 2 : -unit / 2) * (1 + j);
+        b[i] = i == hard ? 1 - j : 1 - 1024 * j;
+        c[i] = (float)(0x800000 + (bits >> (4 + i) & 0xffff)) * unit;
+    }
+    assert_fused(a, b, c);
+}
+
+START_TEST(emulated_multiply_adds_round_once_next_to_ties)
+{
+    uint32_t state = 1;
+    for (int round = 0; round < 200000; round++) {
+        state = state * 1664525u + 1013904223u;
+        assert_fused_at_ties(0x1p-23f, state);
+        assert_fused_at_ties(0x1p-31f, state);
+        assert_fused_at_ties(0x1p+33f, state);
+    }
+}
+END_TEST
+
+/* The same among the subnormal floats, where the last place is 2^-149. */
+START_TEST(emulated_multiply_adds_round_once_below_the_normal_floats)
+{
+    uint32_t state = 1;
+    for (int round = 0; round < 200000; round++) {
+        float a[4], b[4], c[4];
+        state = state * 1664525u + 1013904223u;
+        for (int i = 0; i < 4; i++) {
+            float j = (float)(1 + (state >> 26)) * FLT_EPSILON;
+            a[i] = (i & 1 ? 0x1p-75f : -0x1p-75f) * (1 + j);
+            b[i] = 0x1p-75f * (1 - j);
+            c[i] = (float)(state >> (2 + i) & 0x7fffff) * 0x1p-149f;
+        }
+        c[3] = FLT_MIN - 0x1p-149f; /* and up to the normal ones */
+        assert_fused(a, b, c);
+    }
+}
+END_TEST
+
 START_TEST(emulated_multiply_adds_round_once)
 {
     uint32_t state = 1;
@@ -232,12 +279,6 @@ START_TEST(emulated_multiply_adds_round_once)
             a[i] = i & 2 ? a[i] : ldexpf(1, (int)(state >> 26) - 32);
         }
         assert_fused(a, b, c);
-        for (int i = 0; i < 4; i++) {
-            c[i] = 1 + (float)(state >> (10 + i) & 0xffff) * FLT_EPSILON;
-            a[i] = FLT_EPSILON / 2;
-            b[i] = 1 + (float)(i - 2) * FLT_EPSILON;
-        }
-        assert_fused(a, b, c);
     }
 }
 END_TEST
@@ -252,6 +293,8 @@ int main(void)
     tcase_add_test(tests, scalars_equal_the_reference_and_slopes_their_differences);
     tcase_add_test(tests, names_are_found_and_others_are_not);
     tcase_add_test(tests, emulated_multiply_adds_round_once);
+    tcase_add_test(tests, emulated_multiply_adds_round_once_next_to_ties);
+    tcase_add_test(tests, emulated_multiply_adds_round_once_below_the_normal_floats);
     suite_add_tcase(suite, tests);
     return unit_run(suite);
 }

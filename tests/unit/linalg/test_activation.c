@@ -257,7 +257,9 @@ START_TEST(emulated_multiply_adds_round_once_below_the_normal_floats)
             b[i] = 0x1p-75f * (1 - j);
             c[i] = (float)(state >> (2 + i) & 0x7fffff) * 0x1p-149f;
         }
-        c[3] = FLT_MIN - 0x1p-149f; /* and up to the normal ones */
+        assert_fused(a, b, c);
+        c[0] = c[1] = c[2] = 1;
+        c[3] = FLT_MIN - 0x1p-149f; /* a tie with the least normal one, beside easy sums */
         assert_fused(a, b, c);
     }
 }

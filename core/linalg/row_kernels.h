@@ -22,7 +22,24 @@ struct row_pass {
     size_t rows;
 };
 
-/* `rows` rows from `row` on, `panels` panels from `panel` on. */
+VEC_INLINE void row_store(float *out, const vec *sums, size_t vectors, enum activation activation)
+{
+    switch (activation) {
+#define ROW_CASE(code, name)                                                                       \
+    case ACTIVATION_##code:                                                                        \
+        VEC_UNROLL                                                                                 \
+        for (size_t v = 0; v < vectors; v++)                                                       \
+            vec_store(out + v * VEC_LANES, vec_activation(ACTIVATION_##code, sums[v]));            \
+        return;
+        ACTIVATIONS(ROW_CASE)
+#undef ROW_CASE
+    case ACTIVATION_COUNT:
+        return;
+    }
+}
+
+/* `rows` rows from `row` on, `panels` panels from `panel` on. The activation of a single row is
+   applied at once, that of several by row_finish: in each block it would be much code. */
 VEC_INLINE void row_block(const struct row_pass *pass, size_t row, size_t panel, size_t rows,
                           size_t panels)
 {
@@ -52,13 +69,10 @@ VEC_INLINE void row_block(const struct row_pass *pass, size_t row, size_t panel,
                 sums[r][v] = vec_fma(w, x[r], sums[r][v]);
         }
     }
-    float *out = pass->out + row * pass->stride + panel * SIMD_PANEL;
     VEC_UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        VEC_UNROLL
-        for (size_t v = 0; v < vectors; v++)
-            vec_store(out + r * pass->stride + v * VEC_LANES, sums[r][v]);
-    }
+    for (size_t r = 0; r < rows; r++)
+        row_store(pass->out + (row + r) * pass->stride + panel * SIMD_PANEL, sums[r], vectors,
+                  rows == 1 ? pass->activation : ACTIVATION_NONE);
 }
 
 /* Panels first .. end - 1 of some rows. */
@@ -112,13 +126,11 @@ static void row_part(void *work, size_t i, size_t members)
         row_panels(pass, row, 4, first, end);
     for (; row + 2 <= pass->rows; row += 2)
         row_panels(pass, row, 2, first, end);
+    for (size_t r = 0; r < row; r++)
+        row_finish(pass->out + r * pass->stride + first * SIMD_PANEL, pass->activation,
+                   (end - first) * SIMD_PANEL);
     if (row < pass->rows)
         row_panels(pass, row, 1, first, end);
-    if (pass->activation == ACTIVATION_NONE)
-        return;
-    for (row = 0; row < pass->rows; row++)
-        row_finish(pass->out + row * pass->stride + first * SIMD_PANEL, pass->activation,
-                   (end - first) * SIMD_PANEL);
 }
 
 static void row_layer(float *out, const float *in, const struct simd_layer *layer,

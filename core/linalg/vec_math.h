@@ -52,10 +52,25 @@ VEC_INLINE vec vec_expm1_negative(vec x)
     return vec_fma(e.scale, e.q, e.scale - vec_set(1.0f));
 }
 
-/* x / (1 + e^-x) with y in place of x in the exponent. */
+/* e^-x for -88 <= x <= 87, where no power of two overflows: it is added to the exponent. */
+VEC_INLINE vec vec_exp_minus(vec x)
+{
+    static const float series[] = {1.0f,          1.0f,           0.499999940f, 0.166664734f,
+                                   0.0416679010f, 0.00837309193f, 0.00138513127f}; /* error 6e-9 */
+    const float round = 12582912.0f; /* as above */
+    vec shifted = vec_fma(x, vec_set(-1.44269504f), vec_set(round));
+    vec n = shifted - vec_set(round);
+    vec r = vec_fma(n, vec_set(-0.693147182f), -x);
+    r = vec_fma(n, vec_set(1.90465421e-9f), r);
+    return (vec)((vec_bits)vec_poly(r, series, 7) + ((vec_bits)shifted << 23));
+}
+
+/* x / (1 + e^-x) with y in place of x in the exponent. Below -88 the result is some 1e-37. */
 VEC_INLINE vec vec_gate(vec x, vec y)
 {
-    return x / (vec_set(1.0f) + vec_exp(-y));
+    y = vec_at_least(vec_set(-88.0f), y);
+    vec e = vec_exp_minus(vec_at_most(vec_set(87.0f), y));
+    return vec_at_least(vec_set(-88.0f), x) / (vec_set(1.0f) + e);
 }
 
 VEC_INLINE vec vec_elu(vec x)

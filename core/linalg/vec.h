@@ -4,6 +4,7 @@
 #ifndef CORE_LINALG_VEC_H
 #define CORE_LINALG_VEC_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #if defined(TILE_AVX512)
@@ -36,6 +37,8 @@ enum { VEC_LANES = VEC_BYTES / 4 };
 #else
 #define VEC_UNROLL _Pragma("GCC unroll 16")
 #endif
+
+#define VEC_EACH(index, count) VEC_UNROLL for (size_t index = 0; index < (count); index++)
 
 VEC_INLINE vec vec_set(float value)
 {

@@ -22,14 +22,23 @@ struct row_pass {
     size_t rows;
 };
 
-VEC_INLINE void row_store(float *out, const vec *sums, size_t vectors, enum activation activation)
+VEC_INLINE void row_store_as(float *out, vec *sums, size_t vectors, enum activation activation)
+{
+    const size_t group = vectors < VEC_GROUP ? vectors : VEC_GROUP;
+    VEC_UNROLL
+    for (size_t v = 0; v < vectors; v += group) {
+        vec_activations(activation, sums + v, group);
+        VEC_EACH(j, group)
+            vec_store(out + (v + j) * VEC_LANES, sums[v + j]);
+    }
+}
+
+VEC_INLINE void row_store(float *out, vec *sums, size_t vectors, enum activation activation)
 {
     switch (activation) {
 #define ROW_CASE(code, name)                                                                       \
     case ACTIVATION_##code:                                                                        \
-        VEC_UNROLL                                                                                 \
-        for (size_t v = 0; v < vectors; v++)                                                       \
-            vec_store(out + v * VEC_LANES, vec_activation(ACTIVATION_##code, sums[v]));            \
+        row_store_as(out, sums, vectors, ACTIVATION_##code);                                       \
         return;
         ACTIVATIONS(ROW_CASE)
 #undef ROW_CASE

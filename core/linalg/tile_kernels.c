@@ -32,12 +32,10 @@ VEC_INLINE void layer_block(struct pass *pass, size_t block, size_t lane, size_t
                             size_t vectors, enum activation activation)
 {
     enum { ROWS = 16, COLUMNS = 4 };
-
     const struct simd_layer *layer = pass->layer;
     const size_t stride = pass->stride;
     const size_t rows = blocks * SIMD_OUTPUTS;
     const size_t first = block * SIMD_OUTPUTS;
-    const size_t group = VEC_GROUP / vectors < rows ? VEC_GROUP / vectors : rows;
     const float *weights = layer->weights + first / SIMD_PANEL * SIMD_PANEL * layer->in;
     weights += first % SIMD_PANEL;
     const float *in = pass->in + lane;
@@ -62,14 +60,15 @@ VEC_INLINE void layer_block(struct pass *pass, size_t block, size_t lane, size_t
                 sums[o][v] = vec_fma(w, x[v], sums[o][v]);
         }
     }
+    const size_t group = VEC_GROUP / vectors; /* rows that are activated side by side */
     float *out = pass->out + first * stride + lane;
     VEC_UNROLL
     for (size_t o = 0; o < rows; o += group) {
         vec some[VEC_GROUP];
-        VEC_EACH(j, group * vectors)
+        VEC_EACH(j, VEC_GROUP)
             some[j] = sums[o + j / vectors][j % vectors];
-        vec_activations(activation, some, group * vectors);
-        VEC_EACH(j, group * vectors)
+        vec_activations(activation, some, VEC_GROUP);
+        VEC_EACH(j, VEC_GROUP)
             vec_store(out + (o + j / vectors) * stride + j % vectors * VEC_LANES, some[j]);
     }
     pass->ahead += layer->in * pass->ahead_step;

@@ -38,7 +38,10 @@ enum { VEC_LANES = VEC_BYTES / 4 };
 #define VEC_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-#define VEC_EACH(index, count) VEC_UNROLL for (size_t index = 0; index < (count); index++)
+/* The head of such a loop. */
+#define VEC_EACH(index, count)                                                                     \
+    VEC_UNROLL                                                                                     \
+    for (size_t index = 0; index < (count); index++)
 
 VEC_INLINE vec vec_set(float value)
 {

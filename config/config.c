@@ -9,6 +9,7 @@ static const struct config config_defaults = {
     .listen = "127.0.0.1:8080",
     .data_dir = "var",
     .kernels = "auto",
+    .pin = "auto",
     .log_level = "info",
     .connections = 1000,
     .grace_s = 25,
@@ -34,6 +35,7 @@ static const struct setting config_settings[] = {
     CONFIG_TEXT("--listen", "ADVECTD_LISTEN", listen),
     CONFIG_TEXT("--data-dir", "ADVECTD_DATA_DIR", data_dir),
     CONFIG_TEXT("--kernels", "ADVECTD_KERNELS", kernels),
+    CONFIG_TEXT("--pin", "ADVECTD_PIN", pin),
     CONFIG_TEXT("--log-level", "ADVECTD_LOG_LEVEL", log_level),
     CONFIG_NUMBER("--workers", "ADVECTD_WORKERS", workers, 1, 256),
     CONFIG_NUMBER("--connections", "ADVECTD_CONNECTIONS", connections, 4, 100000),
@@ -58,6 +60,7 @@ const char *config_help(void)
            "  --data-dir DIR         datasets, models and jobs (var)\n"
            "  --workers N            threads that integrate (one a processor)\n"
            "  --kernels NAME         vector kernels to use instead of the fastest (auto)\n"
+           "  --pin auto|never       a processor for each worker, if they are as many (auto)\n"
            "  --log-level LEVEL      debug, info, warn or error (info)\n"
            "  --connections N        most at a time (1000)\n"
            "  --grace SECONDS        after SIGTERM, for running requests to end (25)\n"

@@ -14,6 +14,7 @@ struct config {
     const char *listen; /* ADDRESS:PORT */
     const char *data_dir;
     const char *kernels; /* name of a vector kernel, or "auto" */
+    const char *pin;     /* "auto" or "never" */
     const char *log_level;
     uint64_t workers;     /* 0: one a processor */
     uint64_t connections; /* most at a time */

@@ -153,7 +153,12 @@ static void stop_registry(struct daemon *daemon)
 static int start_engine(struct daemon *daemon, struct err *err)
 {
     size_t workers = daemon->config.workers ? daemon->config.workers : uv_available_parallelism();
+    const char *pin = daemon->config.pin;
+    if (strcmp(pin, "auto") && strcmp(pin, "never"))
+        return err_set(err, ERR_INVALID, "--pin", "It must be auto or never.");
     struct engine_options options = {.workers = workers,
+                                     .pin = strcmp(pin, "auto") == 0,
+                                     .linger = uv_available_parallelism() > 1,
                                      .loop = daemon->app.loop,
                                      .cost_limit = LIMIT_COST,
                                      .bytes_limit = LIMIT_RUN_BYTES};

@@ -2,8 +2,10 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "server/engine/place.h"
 #include "server/engine/run.h"
 
+#include <poll.h>
 
 enum { ENGINE_RUNS_MAX = 4096 }; /* requests at once; each holds its window in memory */
 
@@ -14,9 +16,24 @@ void engine_loop_wakes(struct engine *engine)
         atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
 }
 
+/* Runs are in work while a worker, and so a processor, has nothing to do: the loop looks out for
+   what comes next a moment before it falls asleep. */
+static void engine_linger(struct engine *engine)
+{
+    struct pollfd events = {.fd = uv_backend_fd(engine->options.loop), .events = POLLIN};
+    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
+    if (!engine->options.linger || engine->account.runs == 0 ||
+        atomic_load_explicit(&engine->resting, memory_order_relaxed) == 0 ||
+        uv_backend_timeout(engine->options.loop) == 0)
+        return;
+    while (poll(&events, 1, 0) == 0 && uv_hrtime() < until)
+        place_relax();
+}
+
 static void engine_on_asleep(uv_prepare_t *asleep)
 {
     struct engine *engine = asleep->data;
+    engine_linger(engine);
     unsigned loop = atomic_load_explicit(&engine->loop, memory_order_relaxed);
     if (loop % 2 == 1)
         atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
@@ -60,9 +77,16 @@ void engine_rouse(struct engine *engine, size_t rows)
         engine->calls = wanted;
 }
 
+void engine_resting(struct engine *engine)
+{
+    atomic_store_explicit(&engine->resting, engine->idle + engine->lingering,
+                          memory_order_relaxed);
+}
+
 void engine_unlock(struct engine *engine)
 {
-    size_t calls = engine->calls < engine->idle ? engine->calls : engine->idle;
+    size_t calls = engine->calls > engine->lingering ? engine->calls - engine->lingering : 0;
+    calls = calls < engine->idle ? calls : engine->idle;
     engine->calls = 0;
     uv_mutex_unlock(&engine->lock);
     for (; calls > 0; calls--)
@@ -147,6 +171,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
                                        .retry_seconds = 1};
     atomic_init(&engine->events, 0);
     atomic_init(&engine->loop, 0);
+    atomic_init(&engine->resting, 0);
     int code = engine_open(engine);
     if (code) {
         mem_free(engine);
@@ -169,6 +194,7 @@ void engine_stop(struct engine *engine)
         return;
     uv_mutex_lock(&engine->lock);
     engine->stopping = true;
+    engine_rouse(engine, 0);
     uv_cond_broadcast(&engine->work);
     engine_unlock(engine);
     worker_join_all(engine);

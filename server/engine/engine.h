@@ -13,6 +13,9 @@ struct engine;
 
 struct engine_options {
     size_t workers;                     /* threads, >= 1 */
+    bool pin;                           /* each worker to a processor, see place.h */
+    bool linger;                        /* look for work a moment before falling asleep; not for a
+                                           machine with one processor */
     const struct simd_kernels *kernels[PRECISION_COUNT]; /* NULL: not on this machine */
     uv_loop_t *loop;                    /* borrowed */
     double cost_limit;                  /* multiply-adds queued before requests get

@@ -99,7 +99,9 @@ struct engine {
     struct engine_handles *handles; /* allocated: outlives the engine until it is closed */
     atomic_uint loop;       /* odd while the loop has something to do; written by it */
     size_t calls;           /* workers to be called; lock */
-    size_t idle;            /* workers that wait for rows; lock */
+    size_t idle;            /* workers that wait to be called; lock */
+    size_t lingering;       /* workers that have no rows and look at `events`; lock */
+    atomic_size_t resting;  /* idle and lingering, for the loop to look at */
     size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */
     struct account account; /* lock */
@@ -116,6 +118,11 @@ void engine_rouse(struct engine *engine, size_t rows);
 void engine_unlock(struct engine *engine);
 /* Lock held: true when the caller must run_destroy it after unlocking. */
 bool engine_unpin(struct run *run, size_t pins);
+
+/* Lock held: idle or lingering has changed. */
+void engine_resting(struct engine *engine);
+
+enum { ENGINE_LINGER_NS = 50 * 1000 }; /* about what it costs to fall asleep and wake (measured) */
 
 struct worker;
 /* Allocates and starts options.workers threads. 0, ERR_NOMEM, ERR_INTERNAL. */

@@ -7,6 +7,7 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "server/engine/place.h"
 
 #include <sched.h>
 
@@ -22,6 +23,8 @@ static const uint64_t worker_slices_ns[SCHED_CLASSES] = {4000000, 10000000};
 struct worker {
     struct engine *engine;
     uv_thread_t thread;
+    size_t number, of;                      /* among the workers */
+    bool lingered;                          /* since it last had work */
     struct seat seats[SCHED_CLASSES];
     struct sched_turn turn;
     unsigned events;                        /* of the engine that it has seen */
@@ -350,6 +353,26 @@ static bool worker_busy(const struct worker *worker)
            seat_taken(&worker->seats[SCHED_IS_BULK]);
 }
 
+/* Lock held at both ends: whether there was news within a moment. A client that asks again at once
+   then need not wait until this thread and its processor are awake again. */
+static bool worker_lingers(struct worker *worker)
+{
+    struct engine *engine = worker->engine;
+    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
+    if (!engine->options.linger || worker->lingered)
+        return false;
+    worker->lingered = true;
+    engine->lingering++;
+    engine_resting(engine);
+    engine_unlock(engine);
+    while (!worker_sees_news(worker) && uv_hrtime() < until)
+        place_relax();
+    uv_mutex_lock(&engine->lock);
+    engine->lingering--;
+    engine_resting(engine);
+    return worker_sees_news(worker);
+}
+
 /* Lock held, given back while waiting. */
 static void worker_wait(struct worker *worker)
 {
@@ -361,21 +384,27 @@ static void worker_wait(struct worker *worker)
         uv_mutex_lock(&engine->lock);
         return;
     }
+    if (worker_lingers(worker))
+        return;
     engine->idle++;
+    engine_resting(engine);
     uv_cond_wait(&engine->work, &engine->lock);
     engine->idle--;
+    engine_resting(engine);
 }
 
 static void worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct engine *engine = worker->engine;
+    place_worker(worker->number, worker->of, engine->options.pin);
     uv_mutex_lock(&engine->lock);
     for (;;) {
         worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
         worker_fill(worker, SCHED_IS_EXPRESS);
         worker_fill(worker, SCHED_IS_BULK);
         if (worker_busy(worker)) {
+            worker->lingered = false;
             uint64_t began = uv_hrtime();
             engine_unlock(engine);
             worker_work(worker);
@@ -404,6 +433,8 @@ int worker_start_all(struct engine *engine, struct err *err)
     for (size_t i = 0; i < wanted; i++) {
         struct worker *worker = &engine->workers[i];
         worker->engine = engine;
+        worker->number = i;
+        worker->of = wanted;
         if (uv_thread_create(&worker->thread, worker_main, worker))
             return err_set(err, ERR_INTERNAL, "", "worker %zu of %zu did not start", i + 1, wanted);
         engine->options.workers++;

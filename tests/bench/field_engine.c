@@ -202,6 +202,8 @@ static void serve(struct bench *bench)
 static int start(struct bench *bench, size_t workers, struct err *err)
 {
     struct engine_options options = {.workers = workers,
+                                     .pin = true,
+                                     .linger = true,
                                      .loop = &bench->loop,
                                      .cost_limit = 1e18,
                                      .bytes_limit = UINT64_MAX};

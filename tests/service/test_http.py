@@ -377,7 +377,8 @@ class CommandLine(unittest.TestCase):
         cases = [(["--nonsense"], "--nonsense"), (["--listen"], "--listen"),
                  (["--listen", "example.org:80"], "listen"), (["--workers", "0"], "--workers"),
                  (["--listen", "127.0.0.1:70000"], "listen"),
-                 (["--log-level", "loud"], "--log-level"), (["--grace=x"], "--grace")]
+                 (["--log-level", "loud"], "--log-level"), (["--grace=x"], "--grace"),
+                 (["--pin", "some"], "--pin")]
         for arguments, name in cases:
             with self.subTest(arguments):
                 ended = self.run_binary(*arguments)

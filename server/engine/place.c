@@ -1,0 +1,63 @@
+#include "server/engine/place.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    PLACE_NICE = 5, /* a third of the loop's weight (measured: tests/bench/beside.py) */
+    PLACE_SLICE_NS = 20 * 1000 * 1000,
+};
+
+/* struct sched_attr of <linux/sched/types.h>, which cannot be included beside <sched.h>. */
+struct place_attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; /* ns; runtime: the slice of a thread of SCHED_OTHER */
+};
+
+/* Never to a lower nice value than the process has: that needs a privilege. */
+static void place_give_way(void)
+{
+    struct place_attributes attributes = {
+        .size = sizeof attributes,
+        .policy = SCHED_OTHER,
+        .nice = getpriority(PRIO_PROCESS, 0),
+        .runtime = PLACE_SLICE_NS,
+    };
+    if (attributes.nice < PLACE_NICE)
+        attributes.nice = PLACE_NICE;
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+/* The i-th processor that this process may use. */
+static void place_pin(size_t i, size_t workers)
+{
+    cpu_set_t all, own;
+    if (sched_getaffinity(0, sizeof all, &all) || (size_t)CPU_COUNT(&all) != workers)
+        return;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &all) && i-- == 0) {
+            CPU_ZERO(&own);
+            CPU_SET(cpu, &own);
+            sched_setaffinity(0, sizeof own, &own);
+            return;
+        }
+    }
+}
+
+void place_worker(size_t i, size_t workers, bool pin)
+{
+    char name[16];
+    snprintf(name, sizeof name, "worker %zu", i);
+    pthread_setname_np(pthread_self(), name);
+    place_give_way();
+    if (pin)
+        place_pin(i, workers);
+}

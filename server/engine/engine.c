@@ -6,6 +6,7 @@
 #include "server/engine/run.h"
 
 #include <poll.h>
+#include <sched.h>
 
 enum { ENGINE_RUNS_MAX = 4096 }; /* requests at once; each holds its window in memory */
 
@@ -16,16 +17,32 @@ void engine_loop_wakes(struct engine *engine)
         atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
 }
 
-/* Runs are in work while a worker, and so a processor, has nothing to do: the loop looks out for
-   what comes next a moment before it falls asleep. */
+/* Runs are in work while a worker, and so a processor, has nothing to do; and no worker needs this
+   one. */
+static bool engine_has_room(struct engine *engine)
+{
+    int here = sched_getcpu();
+    size_t resting = 0;
+    bool needed = false;
+    uv_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < engine->options.workers; i++) {
+        bool rests = engine->rests[i].state != REST_NOT;
+        resting += rests;
+        needed = needed || (!rests && engine->rests[i].cpu == here);
+    }
+    engine_unlock(engine);
+    return resting > 0 && !needed;
+}
+
+/* The loop looks out for what comes next a moment before it falls asleep. */
 static void engine_linger(struct engine *engine)
 {
-    struct pollfd events = {.fd = uv_backend_fd(engine->options.loop), .events = POLLIN};
-    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
-    if (!engine->options.linger || engine->account.runs == 0 ||
-        atomic_load_explicit(&engine->resting, memory_order_relaxed) == 0 ||
-        uv_backend_timeout(engine->options.loop) == 0)
+    uv_loop_t *loop = engine->options.loop;
+    struct pollfd events = {.fd = uv_backend_fd(loop), .events = POLLIN};
+    if (!engine->options.linger || engine->account.runs == 0 || uv_backend_timeout(loop) == 0 ||
+        !engine_has_room(engine))
         return;
+    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
     while (poll(&events, 1, 0) == 0 && uv_hrtime() < until)
         place_relax();
 }
@@ -77,20 +94,47 @@ void engine_rouse(struct engine *engine, size_t rows)
         engine->calls = wanted;
 }
 
-void engine_resting(struct engine *engine)
+/* Lock held: one that is asleep, if possible not one that keeps to the processor of the caller,
+   which goes on there; or NULL. */
+static struct rest *engine_sleeper(struct engine *engine, int here)
 {
-    atomic_store_explicit(&engine->resting, engine->idle + engine->lingering,
-                          memory_order_relaxed);
+    struct rest *found = NULL;
+    for (size_t i = 0; i < engine->options.workers; i++) {
+        struct rest *rest = &engine->rests[i];
+        if (rest->state == REST_ASLEEP && (!found || rest->cpu != here))
+            found = rest;
+        if (found && found->cpu != here)
+            break;
+    }
+    return found;
+}
+
+/* Lock held: how many of the calls will be seen without one. */
+static size_t engine_lookouts(const struct engine *engine, int here)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < engine->options.workers; i++)
+        count += engine->rests[i].state == REST_LINGERS && engine->rests[i].cpu != here;
+    return count;
 }
 
 void engine_unlock(struct engine *engine)
 {
-    size_t calls = engine->calls > engine->lingering ? engine->calls - engine->lingering : 0;
-    calls = calls < engine->idle ? calls : engine->idle;
+    struct rest *called[ENGINE_WORKERS_MAX];
+    size_t count = 0;
+    if (engine->calls > 0) {
+        int here = sched_getcpu();
+        size_t seen = engine_lookouts(engine, here);
+        struct rest *rest;
+        while (seen + count < engine->calls && (rest = engine_sleeper(engine, here))) {
+            rest->state = REST_NOT;
+            called[count++] = rest;
+        }
+    }
     engine->calls = 0;
     uv_mutex_unlock(&engine->lock);
-    for (; calls > 0; calls--)
-        uv_cond_signal(&engine->work);
+    for (size_t i = 0; i < count; i++)
+        uv_cond_signal(&called[i]->called);
 }
 
 bool engine_unpin(struct run *run, size_t pins)
@@ -156,9 +200,20 @@ static int engine_open(struct engine *engine)
     return 0;
 }
 
+/* Whoever waits for the lock looks at it for a moment before falling asleep: it is held shortly. */
+static void engine_init_lock(struct engine *engine)
+{
+    pthread_mutexattr_t attributes;
+    check(pthread_mutexattr_init(&attributes) == 0);
+    check(pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ADAPTIVE_NP) == 0);
+    check(pthread_mutex_init(&engine->lock, &attributes) == 0);
+    pthread_mutexattr_destroy(&attributes);
+}
+
 int engine_start(struct engine **out, const struct engine_options *options, struct err *err)
 {
     struct engine *engine = mem_zalloc(1, sizeof *engine);
+    check(options->workers > 0 && options->workers <= ENGINE_WORKERS_MAX);
     if (!engine)
         return err_set(err, ERR_NOMEM, "", "out of memory");
     engine->options = *options;
@@ -171,14 +226,12 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
                                        .retry_seconds = 1};
     atomic_init(&engine->events, 0);
     atomic_init(&engine->loop, 0);
-    atomic_init(&engine->resting, 0);
     int code = engine_open(engine);
     if (code) {
         mem_free(engine);
         return err_set(err, (enum err_code)code, "", "the engine cannot wake the loop");
     }
-    check(uv_mutex_init(&engine->lock) == 0);
-    check(uv_cond_init(&engine->work) == 0);
+    engine_init_lock(engine);
     code = worker_start_all(engine, err);
     if (code) {
         engine_stop(engine);
@@ -194,13 +247,11 @@ void engine_stop(struct engine *engine)
         return;
     uv_mutex_lock(&engine->lock);
     engine->stopping = true;
-    engine_rouse(engine, 0);
-    uv_cond_broadcast(&engine->work);
+    engine_rouse(engine, SIZE_MAX);
     engine_unlock(engine);
     worker_join_all(engine);
     check(engine->account.runs == 0);
     sched_release(&engine->sched);
-    uv_cond_destroy(&engine->work);
     uv_mutex_destroy(&engine->lock);
     bell_close(engine->bell);
     engine->handles->deadline.data = engine->handles->asleep.data = engine->handles;

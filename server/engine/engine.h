@@ -12,7 +12,7 @@
 struct engine;
 
 struct engine_options {
-    size_t workers;                     /* threads, >= 1 */
+    size_t workers;                     /* threads, 1 to 256 */
     bool pin;                           /* each worker to a processor, see place.h */
     bool linger;                        /* look for work a moment before falling asleep; not for a
                                            machine with one processor */

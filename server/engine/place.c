@@ -10,7 +10,7 @@
 
 enum {
     PLACE_NICE = 5, /* a third of the loop's weight (measured: tests/bench/beside.py) */
-    PLACE_SLICE_NS = 20 * 1000 * 1000,
+    PLACE_SLICE_NS = 4 * 1000 * 1000, /* what a yield gives away, too: no more than needed */
 };
 
 /* struct sched_attr of <linux/sched/types.h>, which cannot be included beside <sched.h>. */
@@ -36,28 +36,25 @@ static void place_give_way(void)
     syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-/* The i-th processor that this process may use. */
-static void place_pin(size_t i, size_t workers)
+/* To the i-th processor that this process may use. */
+static int place_pin(size_t i, size_t workers)
 {
     cpu_set_t all, own;
     if (sched_getaffinity(0, sizeof all, &all) || (size_t)CPU_COUNT(&all) != workers)
-        return;
-    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &all) && i-- == 0) {
-            CPU_ZERO(&own);
-            CPU_SET(cpu, &own);
-            sched_setaffinity(0, sizeof own, &own);
-            return;
-        }
-    }
+        return PLACE_ANYWHERE;
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &all) || i-- > 0)
+        cpu++;
+    CPU_ZERO(&own);
+    CPU_SET(cpu, &own);
+    return sched_setaffinity(0, sizeof own, &own) ? PLACE_ANYWHERE : (int)cpu;
 }
 
-void place_worker(size_t i, size_t workers, bool pin)
+int place_worker(size_t i, size_t workers, bool pin)
 {
     char name[16];
     snprintf(name, sizeof name, "worker %zu", i);
     pthread_setname_np(pthread_self(), name);
     place_give_way();
-    if (pin)
-        place_pin(i, workers);
+    return pin ? place_pin(i, workers) : PLACE_ANYWHERE;
 }

@@ -10,8 +10,9 @@
    thread that wakes for a moment (the loop, a client on the same machine) goes first and need not
    wait for the next tick of the clock. With `pin`, and as many workers as processors, each keeps
    one of its own: two workers that are called at once would else share the caller's, for up to 0.1 s
-   (measured). */
-void place_worker(size_t i, size_t workers, bool pin);
+   (measured). Returns the processor, or PLACE_ANYWHERE. */
+enum { PLACE_ANYWHERE = -1 };
+int place_worker(size_t i, size_t workers, bool pin);
 
 /* Lets a thread that spins give way to its twin on the same core. */
 static inline void place_relax(void)

@@ -87,10 +87,16 @@ struct engine_handles {
     unsigned open;
 };
 
+/* Whether a worker can be called. */
+struct rest {
+    enum { REST_NOT, REST_LINGERS, REST_ASLEEP } state; /* lingers: looks at `events`; lock */
+    int cpu;          /* that it keeps to, or PLACE_ANYWHERE; lock */
+    uv_cond_t called; /* it is asleep no longer */
+};
+
 struct engine {
     struct engine_options options;
     uv_mutex_t lock;
-    uv_cond_t work;         /* rows can be taken, or stopping */
     struct sched sched;     /* lock */
     struct run_list woken;  /* lock */
     bool stopping;          /* lock */
@@ -99,14 +105,13 @@ struct engine {
     struct engine_handles *handles; /* allocated: outlives the engine until it is closed */
     atomic_uint loop;       /* odd while the loop has something to do; written by it */
     size_t calls;           /* workers to be called; lock */
-    size_t idle;            /* workers that wait to be called; lock */
-    size_t lingering;       /* workers that have no rows and look at `events`; lock */
-    atomic_size_t resting;  /* idle and lingering, for the loop to look at */
     size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */
     struct account account; /* lock */
     struct bell *bell;      /* owned; rung for woken */
     struct worker *workers; /* [options.workers] */
+    struct rest *rests;     /* [options.workers] */
+    size_t started;         /* workers that run */
 };
 
 /* Lock held: asks the loop to call run->wake, once the bell is rung. */
@@ -119,15 +124,13 @@ void engine_unlock(struct engine *engine);
 /* Lock held: true when the caller must run_destroy it after unlocking. */
 bool engine_unpin(struct run *run, size_t pins);
 
-/* Lock held: idle or lingering has changed. */
-void engine_resting(struct engine *engine);
-
+enum { ENGINE_WORKERS_MAX = 256 };
 enum { ENGINE_LINGER_NS = 50 * 1000 }; /* about what it costs to fall asleep and wake (measured) */
 
 struct worker;
 /* Allocates and starts options.workers threads. 0, ERR_NOMEM, ERR_INTERNAL. */
 int worker_start_all(struct engine *engine, struct err *err);
-/* engine->stopping is set: joins and frees them. */
+/* engine->stopping is set and none is asleep: joins and frees them. */
 void worker_join_all(struct engine *engine);
 
 #endif

@@ -23,7 +23,7 @@ static const uint64_t worker_slices_ns[SCHED_CLASSES] = {4000000, 10000000};
 struct worker {
     struct engine *engine;
     uv_thread_t thread;
-    size_t number, of;                      /* among the workers */
+    struct rest *rest;                      /* in engine->rests */
     bool lingered;                          /* since it last had work */
     struct seat seats[SCHED_CLASSES];
     struct sched_turn turn;
@@ -362,14 +362,12 @@ static bool worker_lingers(struct worker *worker)
     if (!engine->options.linger || worker->lingered)
         return false;
     worker->lingered = true;
-    engine->lingering++;
-    engine_resting(engine);
+    worker->rest->state = REST_LINGERS;
     engine_unlock(engine);
     while (!worker_sees_news(worker) && uv_hrtime() < until)
         place_relax();
     uv_mutex_lock(&engine->lock);
-    engine->lingering--;
-    engine_resting(engine);
+    worker->rest->state = REST_NOT;
     return worker_sees_news(worker);
 }
 
@@ -377,6 +375,7 @@ static bool worker_lingers(struct worker *worker)
 static void worker_wait(struct worker *worker)
 {
     struct engine *engine = worker->engine;
+    struct rest *rest = worker->rest;
     if (worker->dead_count > 0 || worker->ring || engine->calls > 0 ||
         worker_sees_news(worker)) {
         engine_unlock(engine);
@@ -386,19 +385,19 @@ static void worker_wait(struct worker *worker)
     }
     if (worker_lingers(worker))
         return;
-    engine->idle++;
-    engine_resting(engine);
-    uv_cond_wait(&engine->work, &engine->lock);
-    engine->idle--;
-    engine_resting(engine);
+    rest->state = REST_ASLEEP;
+    while (rest->state == REST_ASLEEP)
+        uv_cond_wait(&rest->called, &engine->lock);
 }
 
 static void worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct engine *engine = worker->engine;
-    place_worker(worker->number, worker->of, engine->options.pin);
+    size_t number = (size_t)(worker->rest - engine->rests);
+    int cpu = place_worker(number, engine->options.workers, engine->options.pin);
     uv_mutex_lock(&engine->lock);
+    worker->rest->cpu = cpu;
     for (;;) {
         worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
         worker_fill(worker, SCHED_IS_EXPRESS);
@@ -424,28 +423,36 @@ static void worker_main(void *argument)
 int worker_start_all(struct engine *engine, struct err *err)
 {
     size_t wanted = engine->options.workers;
-    engine->options.workers = 0; /* counts those that run, for worker_join_all */
     engine->workers = mem_zalloc(wanted, sizeof *engine->workers);
-    if (!engine->workers)
+    engine->rests = mem_zalloc(wanted, sizeof *engine->rests);
+    if (!engine->workers || !engine->rests) {
+        mem_free(engine->rests);
+        engine->rests = NULL;
         return err_set(err, ERR_NOMEM, "", "out of memory");
+    }
     for (size_t class = 0; class < SCHED_CLASSES; class++)
         engine->vacant[class] = wanted;
     for (size_t i = 0; i < wanted; i++) {
+        engine->rests[i].cpu = PLACE_ANYWHERE;
+        check(uv_cond_init(&engine->rests[i].called) == 0);
+    }
+    for (size_t i = 0; i < wanted; i++) {
         struct worker *worker = &engine->workers[i];
         worker->engine = engine;
-        worker->number = i;
-        worker->of = wanted;
+        worker->rest = &engine->rests[i];
         if (uv_thread_create(&worker->thread, worker_main, worker))
             return err_set(err, ERR_INTERNAL, "", "worker %zu of %zu did not start", i + 1, wanted);
-        engine->options.workers++;
+        engine->started++;
     }
     return 0;
 }
 
 void worker_join_all(struct engine *engine)
 {
-    for (size_t i = 0; i < engine->options.workers; i++)
+    for (size_t i = 0; i < engine->started; i++)
         uv_thread_join(&engine->workers[i].thread);
+    for (size_t i = 0; engine->rests && i < engine->options.workers; i++)
+        uv_cond_destroy(&engine->rests[i].called);
     mem_free(engine->workers);
-    engine->workers = NULL;
+    mem_free(engine->rests);
 }

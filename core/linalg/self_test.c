@@ -9,7 +9,7 @@
 
 /* A deliberate change of the arithmetic changes it: the error of a failing test names the new one.
  */
-static const uint64_t known_digest = UINT64_C(0x188694c3b042c7d6);
+static const uint64_t known_digest = UINT64_C(0xf622e2f58ee2cbfb);
 
 /* Shapes in which every block of tile_kernels.c and row_kernels.h comes up. */
 enum { PROBE_IN = 7, PROBE_OUT = 38, PROBE_LANES = 3 * SIMD_LANES, PROBE_ROWS = 7 };

@@ -9,7 +9,7 @@
    gets a name, less weight than the loop, and long slices where Linux knows them (6.12), so that a
    thread that wakes for a moment (the loop, a client on the same machine) goes first and need not
    wait for the next tick of the clock. With `pin`, and as many workers as processors, each keeps
-   one of its own: two workers that are called at once would else share the caller's, for up to 0.1 s
+   one of its own: two that are called at once would else share the caller's, for up to 0.1 s
    (measured). Returns the processor, or PLACE_ANYWHERE. */
 enum { PLACE_ANYWHERE = -1 };
 int place_worker(size_t i, size_t workers, bool pin);

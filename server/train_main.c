@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NICE = 15 };
+enum { NICE = 19 };
 
 static const double progress_seconds = 0.5;
 /* Validations are told too, but a small network may do thousands in a second. */

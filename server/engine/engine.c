@@ -10,13 +10,6 @@
 
 enum { ENGINE_RUNS_MAX = 4096 }; /* requests at once; each holds its window in memory */
 
-void engine_loop_wakes(struct engine *engine)
-{
-    unsigned loop = engine ? atomic_load_explicit(&engine->loop, memory_order_relaxed) : 1;
-    if (loop % 2 == 0)
-        atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
-}
-
 /* Runs are in work while a worker, and so a processor, has nothing to do; and no worker needs this
    one. */
 static bool engine_has_room(struct engine *engine)
@@ -49,11 +42,7 @@ static void engine_linger(struct engine *engine)
 
 static void engine_on_asleep(uv_prepare_t *asleep)
 {
-    struct engine *engine = asleep->data;
-    engine_linger(engine);
-    unsigned loop = atomic_load_explicit(&engine->loop, memory_order_relaxed);
-    if (loop % 2 == 1)
-        atomic_store_explicit(&engine->loop, loop + 1, memory_order_relaxed);
+    engine_linger(asleep->data);
 }
 
 static void engine_deliver(struct engine *engine)
@@ -73,9 +62,7 @@ static void engine_deliver(struct engine *engine)
 
 static void engine_on_bell(void *context)
 {
-    struct engine *engine = context;
-    engine_loop_wakes(engine);
-    engine_deliver(engine);
+    engine_deliver(context);
 }
 
 void engine_wake(struct engine *engine, struct run *run)
@@ -225,7 +212,6 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
                                        .workers = options->workers,
                                        .retry_seconds = 1};
     atomic_init(&engine->events, 0);
-    atomic_init(&engine->loop, 0);
     int code = engine_open(engine);
     if (code) {
         mem_free(engine);

@@ -28,9 +28,6 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 /* Cancels what runs, joins the workers, frees. NULL is fine. */
 void engine_stop(struct engine *engine);
 
-/* The loop has something to do, until it waits again: workers make way for it. NULL is fine. */
-void engine_loop_wakes(struct engine *engine);
-
 /* One request in the engine. */
 struct run;
 

@@ -103,7 +103,6 @@ struct engine {
     atomic_uint events;     /* counts what a worker in the middle of its steps should look up for;
                                written with the lock held */
     struct engine_handles *handles; /* allocated: outlives the engine until it is closed */
-    atomic_uint loop;       /* odd while the loop has something to do; written by it */
     size_t calls;           /* workers to be called; lock */
     size_t vacant[SCHED_CLASSES]; /* seats that are free to take rows; lock */
     struct engine_stats stats; /* lock */

@@ -9,11 +9,8 @@
 #include "core/base/mem.h"
 #include "server/engine/place.h"
 
-#include <sched.h>
-
 enum {
     WORKER_ARRIVALS = SCHED_CLASSES * 2 * SEAT_LANES, /* at once */
-    WORKER_PATIENCE_NS = 20 * 1000,
 };
 
 /* Beside each other small requests of two models wait for a short slice, large ones for one that
@@ -28,8 +25,6 @@ struct worker {
     struct seat seats[SCHED_CLASSES];
     struct sched_turn turn;
     unsigned events;                        /* of the engine that it has seen */
-    unsigned loop;                          /* engine->loop when it was seen to change */
-    uint64_t loop_ns;                       /* when that was, or the worker made way */
     bool ring;                              /* the loop is to be called */
     struct unit *complete[WORKER_ARRIVALS]; /* units whose last row arrived: to be encoded */
     size_t complete_count;
@@ -296,20 +291,6 @@ static void worker_fill(struct worker *worker, enum sched_class class)
     }
 }
 
-/* A loop that is awake for so long may be waiting for this processor, after the client that it
-   wrote to took its own: a thread that is merely ready to run gets one at the next tick of the
-   clock, up to 4 ms later. */
-static void worker_make_way(struct worker *worker, uint64_t now)
-{
-    unsigned loop = atomic_load_explicit(&worker->engine->loop, memory_order_relaxed);
-    if (loop == worker->loop && now - worker->loop_ns < WORKER_PATIENCE_NS)
-        return;
-    if (loop == worker->loop && loop % 2 == 1)
-        sched_yield();
-    worker->loop = loop;
-    worker->loop_ns = now;
-}
-
 static bool worker_sees_news(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->engine->events, memory_order_relaxed) != worker->events;
@@ -331,7 +312,6 @@ static void worker_step(struct worker *worker)
         uint64_t now = uv_hrtime();
         sched_turn_charge(&worker->turn, class, now - before);
         before = now;
-        worker_make_way(worker, now);
         due = seat_due(&seats[class]) || worker_sees_news(worker);
     }
     for (size_t class = 0; class < SCHED_CLASSES; class++)

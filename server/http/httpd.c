@@ -2,7 +2,6 @@
 
 #include "core/base/check.h"
 #include "core/base/mem.h"
-#include "server/engine/engine.h"
 #include "server/http/connection.h"
 #include "server/http/request.h"
 #include "server/log.h"
@@ -95,7 +94,6 @@ static void httpd_pump(struct httpd *httpd)
 {
     uint64_t wait_ms;
     check(!httpd->running);
-    engine_loop_wakes(httpd->app->engine);
     httpd->running = true;
     for (int i = 0; i < HTTPD_PUMPS; i++) {
         httpd->resumed = false;

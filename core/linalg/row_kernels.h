@@ -10,7 +10,6 @@
 enum {
     PANEL_VECTORS = SIMD_PANEL / VEC_LANES,
     ROW_PANELS = PANEL_VECTORS < 4 ? 8 / PANEL_VECTORS : 2,
-    ROW_SHARE = 1 << 17, /* multiply-adds from which a layer is shared out in a team (measured) */
 };
 
 struct row_pass {
@@ -146,7 +145,7 @@ static void row_layer(float *out, const float *in, const struct simd_layer *laye
                       enum activation activation, struct simd_shape shape)
 {
     struct row_pass pass = {layer, activation, in, out, shape.stride, shape.lanes};
-    if (shape.team && layer->in * layer->out >= ROW_SHARE)
+    if (shape.team && layer->in * layer->out >= SIMD_SHARE)
         shape.team->share(shape.team, row_part, &pass);
     else
         row_part(&pass, 0, 1);

@@ -16,6 +16,7 @@ enum {
     SIMD_LANES = 16,  /* lanes are processed in multiples of this, in every variant */
     SIMD_OUTPUTS = 4, /* outputs are computed in multiples of this in a tile, */
     SIMD_PANEL = 16,  /* and of this in rows: the outputs of one packed panel of weights */
+    SIMD_SHARE = 1 << 17, /* multiply-adds from which a layer is shared out in a team (measured) */
 };
 
 /* A number of lanes, or of outputs, rounded up to whole blocks. */

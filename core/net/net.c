@@ -190,6 +190,14 @@ size_t net_tile_lanes(const struct net_spec *spec, size_t cache_bytes)
     return net_scratch(spec, USUAL) * sizeof(float) / 2 <= cache_bytes ? USUAL : LOW;
 }
 
+bool net_shares(const struct net_spec *spec, size_t lanes)
+{
+    bool wide = false;
+    for (size_t i = 0; i < net_spec_layers(spec); i++)
+        wide = wide || net_spec_in(spec, i) * net_spec_out(spec, i) >= SIMD_SHARE;
+    return wide && lanes <= NET_FEW_ROWS;
+}
+
 double net_cost(const struct net_spec *spec)
 {
     double cost = 0;

@@ -5,6 +5,7 @@
 #include "core/linalg/simd.h"
 #include "core/net/spec.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct net {
@@ -34,6 +35,9 @@ void net_velocity(const struct net *net, const struct simd_kernels *kernels, flo
 
 /* Lanes of a tile at which the network is evaluated fastest on a core with that much cache (L2). */
 size_t net_tile_lanes(const struct net_spec *spec, size_t cache_bytes);
+
+/* Whether a call with so many lanes has work for a team (simd.h). */
+bool net_shares(const struct net_spec *spec, size_t lanes);
 
 /* Multiply-adds of one evaluation for one row, for cost accounts. */
 double net_cost(const struct net_spec *spec);

@@ -10,6 +10,7 @@
 #include "server/engine/bell.h"
 #include "server/engine/engine.h"
 #include "server/engine/sched.h"
+#include "server/engine/team.h"
 
 enum unit_state { UNIT_FREE, UNIT_ISSUED, UNIT_READY };
 
@@ -109,6 +110,7 @@ struct engine {
     struct account account; /* lock */
     struct bell *bell;      /* owned; rung for woken */
     struct worker *workers; /* [options.workers] */
+    struct team *team;      /* of the worker that idle ones may help, or NULL; lock */
     struct rest *rests;     /* [options.workers] */
     size_t started;         /* workers that run */
 };

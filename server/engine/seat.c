@@ -4,15 +4,28 @@
 #include "core/base/mem.h"
 #include "core/linalg/rng.h"
 
-int seat_take(struct seat *seat, const struct sched_key *key)
+#include <unistd.h>
+
+/* Of each core, as far as the kernel says. */
+static size_t seat_cache_bytes(void)
+{
+    enum { USUAL = 1 << 20 };
+    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? (size_t)bytes : USUAL;
+}
+
+int seat_take(struct seat *seat, const struct sched_key *key, struct simd_team *team)
 {
     struct model_ref *model = (struct model_ref *)key->model;
     struct field field = model_field(&model->model);
+    size_t lanes = net_tile_lanes(&model->model.spec.net, seat_cache_bytes());
+    check(lanes <= SEAT_LANES);
     seat->row = mem_alloc(field.dim, sizeof *seat->row);
-    if (!seat->row || tile_init(&seat->tile, field, key->method, key->kernels, SEAT_LANES)) {
+    if (!seat->row || tile_init(&seat->tile, field, key->method, key->kernels, lanes)) {
         mem_free(seat->row);
         return ERR_NOMEM;
     }
+    seat->tile.team = team;
     seat->key = *key;
     seat->model = model;
     seat->steps = SIZE_MAX;

@@ -5,7 +5,7 @@
 
 #include "server/engine/run.h"
 
-enum { SEAT_LANES = 64 };
+enum { SEAT_LANES = 64 }; /* at most */
 
 /* A row at its frame; one that failed or was cancelled, too. */
 struct arrival {
@@ -30,8 +30,8 @@ struct seat {
 };
 
 /* A vacant seat becomes that of a queue; takes over a reference to its model. 0 or ERR_NOMEM (it
-   is vacant still, and the reference the caller's). */
-int seat_take(struct seat *seat, const struct sched_key *key);
+   is vacant still, and the reference the caller's). The team stays borrowed. */
+int seat_take(struct seat *seat, const struct sched_key *key, struct simd_team *team);
 /* No lane may be in use. */
 void seat_leave(struct seat *seat);
 static inline bool seat_taken(const struct seat *seat)

@@ -23,6 +23,7 @@ struct worker {
     struct rest *rest;                      /* in engine->rests */
     bool lingered;                          /* since it last had work */
     struct seat seats[SCHED_CLASSES];
+    struct team team;
     struct sched_turn turn;
     unsigned events;                        /* of the engine that it has seen */
     bool ring;                              /* the loop is to be called */
@@ -247,7 +248,7 @@ static void worker_occupy(struct worker *worker, enum sched_class class,
     seat->slice_ns = uv_hrtime();
     engine->vacant[class]--;
     engine_unlock(engine);
-    int code = seat_take(seat, &key);
+    int code = seat_take(seat, &key, &worker->team.simd);
     uv_mutex_lock(&engine->lock);
     if (code == 0)
         return;
@@ -333,6 +334,50 @@ static bool worker_busy(const struct worker *worker)
            seat_taken(&worker->seats[SCHED_IS_BULK]);
 }
 
+/* Lock held: whether a tile has so few rows of so wide a network that others can help. */
+static bool worker_can_share(const struct worker *worker)
+{
+    for (size_t class = 0; class < SCHED_CLASSES; class++) {
+        const struct seat *seat = &worker->seats[class];
+        size_t rows = seat->tile.active + seat->claim_count;
+        if (seat_taken(seat) && rows > 0 && net_shares(&seat->model->model.spec.net, rows))
+            return true;
+    }
+    return false;
+}
+
+/* Lock held: asks idle workers for help, or thanks them. */
+static void worker_lead(struct worker *worker)
+{
+    struct engine *engine = worker->engine;
+    bool leads = engine->team == &worker->team;
+    bool shares = (leads || !engine->team) && worker_can_share(worker);
+    if (shares == leads)
+        return;
+    engine->team = shares ? &worker->team : NULL;
+    if (shares) {
+        team_open(&worker->team);
+        engine_rouse(engine, SIZE_MAX);
+        worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
+    } else {
+        team_close(&worker->team);
+    }
+}
+
+/* Lock held at both ends: until there is news, or the other has done what it had. False when nobody
+   needs help. */
+static bool worker_helps(struct worker *worker)
+{
+    struct engine *engine = worker->engine;
+    struct team *team = engine->team;
+    if (!team)
+        return false;
+    engine_unlock(engine);
+    team_help(team, &engine->events, worker->events);
+    uv_mutex_lock(&engine->lock);
+    return true;
+}
+
 /* Lock held at both ends: whether there was news within a moment. A client that asks again at once
    then need not wait until this thread and its processor are awake again. */
 static bool worker_lingers(struct worker *worker)
@@ -363,7 +408,7 @@ static void worker_wait(struct worker *worker)
         uv_mutex_lock(&engine->lock);
         return;
     }
-    if (worker_lingers(worker))
+    if (worker_helps(worker) || worker_lingers(worker))
         return;
     rest->state = REST_ASLEEP;
     while (rest->state == REST_ASLEEP)
@@ -382,6 +427,7 @@ static void worker_main(void *argument)
         worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
         worker_fill(worker, SCHED_IS_EXPRESS);
         worker_fill(worker, SCHED_IS_BULK);
+        worker_lead(worker);
         if (worker_busy(worker)) {
             worker->lingered = false;
             uint64_t began = uv_hrtime();
@@ -420,6 +466,7 @@ int worker_start_all(struct engine *engine, struct err *err)
         struct worker *worker = &engine->workers[i];
         worker->engine = engine;
         worker->rest = &engine->rests[i];
+        team_init(&worker->team, wanted);
         if (uv_thread_create(&worker->thread, worker_main, worker))
             return err_set(err, ERR_INTERNAL, "", "worker %zu of %zu did not start", i + 1, wanted);
         engine->started++;

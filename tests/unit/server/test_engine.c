@@ -18,7 +18,7 @@ enum { DIM = 3, STEPS = 20 };
 
 static uv_loop_t loop;
 
-static struct model_ref *model_new(uint64_t seed)
+static struct model_ref *model_with(uint64_t seed, uint32_t first, uint32_t second)
 {
     struct model_ref *ref = model_ref_new();
     struct err err = {0};
@@ -26,7 +26,7 @@ static struct model_ref *model_new(uint64_t seed)
                             .activation = ACTIVATION_SILU,
                             .time = {.input = TIME_LAST, .scale = 1},
                             .hidden_count = 2,
-                            .hidden = {24, 17}};
+                            .hidden = {first, second}};
     snprintf(ref->name, sizeof ref->name, "random");
     ref->version = 1;
     ref->model.spec.net = spec;
@@ -37,11 +37,19 @@ static struct model_ref *model_new(uint64_t seed)
     return ref;
 }
 
+static struct model_ref *model_new(uint64_t seed)
+{
+    return model_with(seed, 24, 17);
+}
+
+/* With all that it does for speed. */
 static struct engine *engine_new(size_t workers)
 {
     struct engine *engine;
     struct err err = {0};
     struct engine_options options = {.workers = workers,
+                                     .pin = true,
+                                     .linger = true,
                                      .kernels = {simd_select(NULL)},
                                      .loop = &loop,
                                      .cost_limit = 1e12,
@@ -164,6 +172,33 @@ START_TEST(rows_are_those_of_a_row_that_is_alone)
     }
     model_ref_drop(model);
     engine_delete(engine);
+}
+END_TEST
+
+START_TEST(idle_workers_help_with_a_wide_network_and_change_no_bit)
+{
+    struct model_ref *model = model_with(5, 400, 400);
+    for (size_t workers = 1; workers <= 3; workers++) {
+        struct engine *engine = engine_new(workers);
+        for (uint64_t count = 1; count <= 9; count += 4) {
+            struct reader reader, other;
+            float x[DIM];
+            reader_start(&reader, engine, model, spec_of(count, "rk4"), false);
+            reader_start(&other, engine, model, spec_of(1, "euler"), false);
+            reader_finish(&reader);
+            reader_finish(&other);
+            for (uint64_t row = 0; row < count; row++) {
+                integrate_alone(model, "rk4", row, x);
+                ck_assert_mem_eq(x, reader_floats(&reader, count * DIM) + row * DIM, sizeof x);
+            }
+            integrate_alone(model, "euler", 0, x);
+            ck_assert_mem_eq(x, reader_floats(&other, DIM), sizeof x);
+            reader_end(&reader);
+            reader_end(&other);
+        }
+        engine_delete(engine);
+    }
+    model_ref_drop(model);
 }
 END_TEST
 
@@ -481,6 +516,7 @@ int main(void)
     uv_loop_init(&loop);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, rows_are_those_of_a_row_that_is_alone);
+    tcase_add_test(tests, idle_workers_help_with_a_wide_network_and_change_no_bit);
     tcase_add_test(tests, the_same_seed_gives_the_same_bytes_for_any_count_workers_and_load);
     tcase_add_test(tests, the_last_frame_is_the_sample_and_the_first_is_the_noise);
     tcase_add_test(tests, a_reader_that_stops_holds_a_bounded_window_and_no_one_else_up);

@@ -28,6 +28,16 @@ static bool team_take(struct team *team)
     return true;
 }
 
+static void team_wait(const struct team *team, size_t parts)
+{
+    size_t looks = 0;
+    while (atomic_load_explicit(&team->done, memory_order_acquire) < parts) {
+        place_relax();
+        if (++looks % TEAM_PATIENCE == 0)
+            sched_yield();
+    }
+}
+
 static void team_share(struct simd_team *simd, void (*part)(void *work, size_t i, size_t members),
                        void *work)
 {
@@ -45,11 +55,7 @@ static void team_share(struct simd_team *simd, void (*part)(void *work, size_t i
     atomic_store_explicit(&team->turn, (count + 1) << 32 | parts << 16, memory_order_release);
     while (team_take(team))
         ;
-    for (size_t looks = 1; atomic_load_explicit(&team->done, memory_order_acquire) < parts; looks++) {
-        if (looks % TEAM_PATIENCE == 0)
-            sched_yield();
-        place_relax();
-    }
+    team_wait(team, parts);
 }
 
 void team_init(struct team *team, size_t members)

@@ -18,7 +18,7 @@ enum { DIM = 3, STEPS = 20 };
 
 static uv_loop_t loop;
 
-static struct model_ref *model_with(uint64_t seed, uint32_t first, uint32_t second)
+static struct model_ref *model_with(uint64_t seed, size_t first, size_t second)
 {
     struct model_ref *ref = model_ref_new();
     struct err err = {0};

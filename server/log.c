@@ -56,6 +56,8 @@ static void append_text(struct log_line *line, const char *key, const char *text
 {
     char escaped[LOG_ESCAPED];
     size_t size = 0;
+    if (line->size == 0)
+        return;
     for (size_t i = 0; text[i] != '\0' && i < most; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')

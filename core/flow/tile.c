@@ -175,29 +175,31 @@ static bool tile_moves(const struct lane *lane)
     return lane->grid && lane->status == ROW_OK && lane->step < lane->grid->steps;
 }
 
-/* Fills h; false when no lane moves. */
+/* Fills h, and t for a first stage at the beginning of the step: a lane that stands still is
+   evaluated where it stands, a free one at 0. False when no lane moves. */
 static bool tile_set_steps(struct tile *tile, size_t lanes)
 {
     bool any = false;
     for (size_t r = 0; r < lanes; r++) {
         const struct lane *lane = &tile->lanes[r];
+        const double *times = lane->grid ? &lane->grid->times[lane->step] : NULL;
         bool moves = tile_moves(lane);
-        const double *times = moves ? &lane->grid->times[lane->step] : NULL;
         tile->h[r] = moves ? (float)(times[1] - times[0]) : 0.0f;
+        tile->t[r] = times ? (float)times[0] : 0.0f;
         any = any || moves;
     }
     return any;
 }
 
-/* Fills t for a stage; a lane that stands still is evaluated where it stands, a free one at 0. */
+/* Fills t for a later stage. */
 static void tile_set_times(struct tile *tile, size_t lanes, double c)
 {
     for (size_t r = 0; r < lanes; r++) {
         const struct lane *lane = &tile->lanes[r];
-        double t = lane->grid ? lane->grid->times[lane->step] : 0.0;
-        if (tile_moves(lane))
-            t = grid_between(t, lane->grid->times[lane->step + 1], c);
-        tile->t[r] = (float)t;
+        if (!tile_moves(lane))
+            continue;
+        const double *times = &lane->grid->times[lane->step];
+        tile->t[r] = (float)grid_between(times[0], times[1], c);
     }
 }
 
@@ -213,7 +215,8 @@ static void tile_evaluate(struct tile *tile, struct simd_shape shape)
                                    (const float *const *)tile->k, s, field->dim, shape);
             x = tile->stage;
         }
-        tile_set_times(tile, shape.lanes, tableau->c[s]);
+        if (tableau->c[s] > 0) /* the first stage is at the beginning, where tile_set_steps left t */
+            tile_set_times(tile, shape.lanes, tableau->c[s]);
         field->velocity(field->self, tile->kernels, tile->k[s], x, tile->t, tile->scratch, shape);
     }
 }

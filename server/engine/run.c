@@ -51,7 +51,8 @@ static int run_allocate(struct run *run, size_t workers, struct err *err)
     size_t held = window * unit_rows * run->dim;
     size_t states = run->grid.frame_count > 1 ? (size_t)rows * run->state_floats : 0;
     run->waiting = run->sched.left;
-    run->row_cost = (double)run->sched.row_cost * net_cost(&run->model->model.spec.net);
+    run->evaluation_cost = net_cost(&run->model->model.spec.net);
+    run->row_cost = (double)run->sched.row_cost * run->evaluation_cost;
     run->charge.bytes = (held * (1 + RUN_TEXT_SHARE) + states) * sizeof(float);
     run->units = mem_zalloc(window, sizeof *run->units);
     run->rows = mem_alloc(held, sizeof *run->rows);

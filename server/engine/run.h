@@ -57,6 +57,7 @@ struct run {
     size_t failure_count;          /* lock */
     uint64_t submitted_ns, started_ns, ended_ns; /* 0: not yet; lock */
     struct charge charge;   /* what it counts for in the engine's account; lock once submitted */
+    double evaluation_cost; /* multiply-adds */
     double row_cost;        /* multiply-adds of a row from one frame to the next, about */
     uint64_t waiting;       /* rows that have not arrived, each frame counted; lock */
 

@@ -25,6 +25,7 @@ int seat_take(struct seat *seat, const struct sched_key *key, struct simd_team *
         mem_free(seat->row);
         return ERR_NOMEM;
     }
+    seat->source_scale = (float)path_source_scale(&model->model.spec.path);
     seat->tile.team = team;
     seat->key = *key;
     seat->model = model;
@@ -56,12 +57,12 @@ static size_t seat_to_step(const struct unit *unit)
 }
 
 /* Standard normal numbers times what the model's path begins with: 1 on most. */
-static void seat_draw_source(const struct run *run, uint64_t row, float *x)
+static void seat_draw_source(const struct seat *seat, const struct run *run, uint64_t row)
 {
-    float scale = (float)path_source_scale(&run->model->model.spec.path);
-    rng_normal((struct rng_key){.seed = run->spec.seed, .stream = RNG_SOURCE}, row, 0, x, run->dim);
+    const struct rng_key key = {.seed = run->spec.seed, .stream = RNG_SOURCE};
+    rng_normal(key, row, 0, seat->row, run->dim);
     for (size_t i = 0; i < run->dim; i++)
-        x[i] *= scale;
+        seat->row[i] *= seat->source_scale;
 }
 
 /* Puts row `row` of a unit into the tile where it begins: x0, noise, or its last frame. Returns its
@@ -77,7 +78,7 @@ static size_t seat_begin_row(struct seat *seat, struct unit *unit, size_t row)
                             unit, row);
     if (spec->x0)
         return tile_add(&seat->tile, spec->x0 + of_all * run->dim, &run->grid, step, unit, row);
-    seat_draw_source(run, of_all, seat->row);
+    seat_draw_source(seat, run, of_all);
     return tile_add(&seat->tile, seat->row, &run->grid, step, unit, row);
 }
 

@@ -21,6 +21,7 @@ struct seat {
     struct model_ref *model; /* owned reference */
     struct tile tile;
     float *row;              /* [dim] */
+    float source_scale;      /* of the model's path */
     uint64_t slice_ns;       /* when its slice of the queue began */
     size_t steps;            /* of the tile until a lane arrives */
     struct sched_claim claims[SEAT_LANES]; /* a claim holds at least one row */

@@ -66,8 +66,7 @@ static void worker_book(struct worker *worker, const struct arrival *arrival)
     run->evaluations += arrival->evaluations;
     engine->stats.evaluations += arrival->evaluations;
     engine->stats.rows_active--;
-    account_measure(&engine->account,
-                    (double)arrival->evaluations * net_cost(&run->model->model.spec.net), 0);
+    account_measure(&engine->account, (double)arrival->evaluations * run->evaluation_cost, 0);
     if (!run->released)
         account_ease(&engine->account, &run->charge, (double)--run->waiting * run->row_cost);
     if (sched_unit_frame(&run->sched, unit->index) + 1 == run->sched.frames) {

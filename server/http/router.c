@@ -69,7 +69,9 @@ static void allow_add(char allow[ROUTER_ALLOW], const char *method)
 static void match_one(struct route_match *out, const struct route *route, const char *method,
                       const char *path, size_t path_size)
 {
-    char params[EXCHANGE_PARAMS][ROUTER_PARAM] = {{0}};
+    char params[EXCHANGE_PARAMS][ROUTER_PARAM];
+    for (size_t i = 0; i < EXCHANGE_PARAMS; i++)
+        params[i][0] = '\0';
     if (!path_matches(route->path, path, path_size, params))
         return;
     out->path_known = true;
@@ -81,7 +83,8 @@ static void match_one(struct route_match *out, const struct route *route, const 
         return;
     if (strcmp(route->method, method) == 0 || (get && strcmp(method, "HEAD") == 0)) {
         out->route = route;
-        memcpy(out->params, params, sizeof params);
+        for (size_t i = 0; i < EXCHANGE_PARAMS; i++)
+            memcpy(out->params[i], params[i], strlen(params[i]) + 1);
     }
 }
 

@@ -38,8 +38,8 @@ static inline size_t simd_whole_panels(size_t outputs)
 /* Threads that compute together with the caller while one call lasts. */
 struct simd_team {
     size_t members; /* the caller included, >= 1 */
-    /* Calls part(work, i, members) once for each i < members, each on a thread of its own, and
-       returns when all have returned. */
+    /* Calls part(work, i, parts) once for each i < parts, for some parts <= members, on any of its
+       threads, and returns when all have returned. */
     void (*share)(struct simd_team *team, void (*part)(void *work, size_t i, size_t members),
                   void *work);
 };

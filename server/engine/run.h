@@ -126,7 +126,6 @@ void engine_unlock(struct engine *engine);
 /* Lock held: true when the caller must run_destroy it after unlocking. */
 bool engine_unpin(struct run *run, size_t pins);
 
-enum { ENGINE_WORKERS_MAX = 256 };
 enum { ENGINE_LINGER_NS = 50 * 1000 }; /* about what it costs to fall asleep and wake (measured) */
 
 struct worker;

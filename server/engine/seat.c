@@ -119,6 +119,14 @@ static void seat_attend(struct seat *seat, size_t lane)
         seat->steps = left;
 }
 
+size_t seat_lanes(const struct seat *seat)
+{
+    size_t rows = seat->tile.active;
+    for (size_t i = 0; i < seat->claim_count; i++)
+        rows += seat->claims[i].count;
+    return rows > seat->tile.end ? rows : seat->tile.end;
+}
+
 void seat_load(struct seat *seat)
 {
     for (size_t i = 0; i < seat->claim_count; i++) {

@@ -40,6 +40,8 @@ static inline bool seat_taken(const struct seat *seat)
     return seat->key.model != NULL;
 }
 
+/* One past the last lane in use, with the claimed rows. */
+size_t seat_lanes(const struct seat *seat);
 /* Lets the claimed rows into free lanes. */
 void seat_load(struct seat *seat);
 /* One step of all lanes. */

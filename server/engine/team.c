@@ -7,7 +7,7 @@
 
 enum {
     TEAM_PARTS_MAX = UINT16_MAX,
-    TEAM_PATIENCE = 4096, /* looks at a part that is not done, before the processor is offered */
+    TEAM_PATIENCE = 4096, /* looks in vain, before the processor is offered to others */
 };
 
 /* Computes the next part of the share, if there is one. */
@@ -28,14 +28,18 @@ static bool team_take(struct team *team)
     return true;
 }
 
+static void team_look(size_t *looks)
+{
+    place_relax();
+    if (++*looks % TEAM_PATIENCE == 0)
+        sched_yield();
+}
+
 static void team_wait(const struct team *team, size_t parts)
 {
     size_t looks = 0;
-    while (atomic_load_explicit(&team->done, memory_order_acquire) < parts) {
-        place_relax();
-        if (++looks % TEAM_PATIENCE == 0)
-            sched_yield();
-    }
+    while (atomic_load_explicit(&team->done, memory_order_acquire) < parts)
+        team_look(&looks);
 }
 
 static void team_share(struct simd_team *simd, void (*part)(void *work, size_t i, size_t members),
@@ -78,13 +82,17 @@ void team_close(struct team *team)
     atomic_store(&team->open, false);
 }
 
-void team_help(struct team *team, const atomic_uint *events, unsigned seen)
+bool team_help(struct team *team, const atomic_uint *events, unsigned seen)
 {
-    atomic_fetch_add(&team->helpers, 1);
-    while (atomic_load_explicit(&team->open, memory_order_relaxed) &&
+    size_t looks = 0;
+    bool wanted = atomic_fetch_add(&team->helpers, 1) + 1 < team->simd.members;
+    while (wanted && atomic_load_explicit(&team->open, memory_order_relaxed) &&
            atomic_load_explicit(events, memory_order_relaxed) == seen) {
-        if (!team_take(team))
-            place_relax();
+        if (team_take(team))
+            looks = 0;
+        else
+            team_look(&looks);
     }
     atomic_fetch_sub(&team->helpers, 1);
+    return wanted;
 }

@@ -1,7 +1,6 @@
 /* Idle workers that compute a share of the layers of one worker's few rows (simd.h: simd_team). The
-   parts of a layer are handed out one by one to whoever looks, so that a helper that comes late,
-   leaves or is not given a processor holds nothing up; which thread computes a part changes no
-   bit. */
+   parts of a layer are handed out one by one to whoever looks, so that only a helper that has taken
+   one is waited for; which thread computes a part changes no bit. */
 #ifndef SERVER_ENGINE_TEAM_H
 #define SERVER_ENGINE_TEAM_H
 
@@ -27,8 +26,8 @@ void team_init(struct team *team, size_t members);
 /* Thread: the leader. From open to close helpers are welcome. */
 void team_open(struct team *team);
 void team_close(struct team *team);
-/* Thread: a helper. Takes parts until the team is closed or *events is not `seen` any more. The
-   team outlives its helpers. */
-void team_help(struct team *team, const atomic_uint *events, unsigned seen);
+/* Thread: a helper. Takes parts until the team is closed or *events is not `seen` any more. False
+   at once when it has all the members it wants. The team outlives its helpers. */
+bool team_help(struct team *team, const atomic_uint *events, unsigned seen);
 
 #endif

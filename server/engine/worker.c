@@ -338,8 +338,9 @@ static bool worker_can_share(const struct worker *worker)
 {
     for (size_t class = 0; class < SCHED_CLASSES; class++) {
         const struct seat *seat = &worker->seats[class];
-        size_t rows = seat->tile.active + seat->claim_count;
-        if (seat_taken(seat) && rows > 0 && net_shares(&seat->model->model.spec.net, rows))
+        size_t lanes = seat_taken(seat) ? seat_lanes(seat) : 0;
+        if (lanes > 0 && seat->tile.kernels->rows &&
+            net_shares(&seat->model->model.spec.net, lanes))
             return true;
     }
     return false;
@@ -357,10 +358,11 @@ static void worker_lead(struct worker *worker)
     if (shares) {
         team_open(&worker->team);
         engine_rouse(engine, SIZE_MAX);
-        worker->events = atomic_load_explicit(&engine->events, memory_order_relaxed);
     } else {
         team_close(&worker->team);
+        engine_rouse(engine, 0); /* for another to lead */
     }
+    worker->events++; /* that was no news for this one */
 }
 
 /* Lock held at both ends: until there is news, or the other has done what it had. False when nobody
@@ -369,12 +371,16 @@ static bool worker_helps(struct worker *worker)
 {
     struct engine *engine = worker->engine;
     struct team *team = engine->team;
+    uint64_t began = uv_hrtime();
     if (!team)
         return false;
     engine_unlock(engine);
-    team_help(team, &engine->events, worker->events);
+    bool helped = team_help(team, &engine->events, worker->events);
     uv_mutex_lock(&engine->lock);
-    return true;
+    if (helped)
+        account_measure(&engine->account, 0, (double)(uv_hrtime() - began) * 1e-9);
+    worker->lingered = worker->lingered && !helped;
+    return helped;
 }
 
 /* Lock held at both ends: whether there was news within a moment. A client that asks again at once
@@ -448,11 +454,14 @@ static void worker_main(void *argument)
 int worker_start_all(struct engine *engine, struct err *err)
 {
     size_t wanted = engine->options.workers;
+    size_t processors = uv_available_parallelism();
+    size_t members = wanted < processors ? wanted : processors;
     engine->workers = mem_zalloc(wanted, sizeof *engine->workers);
     engine->rests = mem_zalloc(wanted, sizeof *engine->rests);
     if (!engine->workers || !engine->rests) {
         mem_free(engine->rests);
         engine->rests = NULL;
+        engine->options.workers = 0;
         return err_set(err, ERR_NOMEM, "", "out of memory");
     }
     for (size_t class = 0; class < SCHED_CLASSES; class++)
@@ -465,7 +474,7 @@ int worker_start_all(struct engine *engine, struct err *err)
         struct worker *worker = &engine->workers[i];
         worker->engine = engine;
         worker->rest = &engine->rests[i];
-        team_init(&worker->team, wanted);
+        team_init(&worker->team, members);
         if (uv_thread_create(&worker->thread, worker_main, worker))
             return err_set(err, ERR_INTERNAL, "", "worker %zu of %zu did not start", i + 1, wanted);
         engine->started++;

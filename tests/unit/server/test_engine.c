@@ -43,17 +43,22 @@ static struct model_ref *model_new(uint64_t seed)
 }
 
 /* With all that it does for speed. */
+static struct engine_options options_of(size_t workers)
+{
+    return (struct engine_options){.workers = workers,
+                                   .pin = true,
+                                   .linger = true,
+                                   .kernels = {simd_select(NULL)},
+                                   .loop = &loop,
+                                   .cost_limit = 1e12,
+                                   .bytes_limit = UINT64_MAX};
+}
+
 static struct engine *engine_new(size_t workers)
 {
     struct engine *engine;
     struct err err = {0};
-    struct engine_options options = {.workers = workers,
-                                     .pin = true,
-                                     .linger = true,
-                                     .kernels = {simd_select(NULL)},
-                                     .loop = &loop,
-                                     .cost_limit = 1e12,
-                                     .bytes_limit = UINT64_MAX};
+    struct engine_options options = options_of(workers);
     ck_assert_int_eq(engine_start(&engine, &options, &err), 0);
     return engine;
 }
@@ -172,6 +177,45 @@ START_TEST(rows_are_those_of_a_row_that_is_alone)
     }
     model_ref_drop(model);
     engine_delete(engine);
+}
+END_TEST
+
+START_TEST(an_engine_without_memory_does_not_start_and_can_be_started_again)
+{
+    struct engine_options options = options_of(2);
+    struct engine *engine;
+    int code = ERR_NOMEM;
+    size_t after = 0;
+    for (; code && after < 20; after++) {
+        struct err err = {0};
+        mem_fail_after(after);
+        code = engine_start(&engine, &options, &err);
+        mem_fail_after(SIZE_MAX);
+        ck_assert(code == 0 || code == ERR_NOMEM);
+        uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    ck_assert_int_eq(code, 0);
+    ck_assert_uint_gt(after, 3);
+    engine_delete(engine);
+}
+END_TEST
+
+START_TEST(two_models_are_solved_side_by_side)
+{
+    struct model_ref *models[] = {model_new(1), model_with(5, 400, 400)};
+    struct engine *engine = engine_new(2);
+    for (int i = 0; i < 50; i++) {
+        struct reader wide, narrow;
+        reader_start(&wide, engine, models[1], spec_of(1, "rk4"), false);
+        reader_start(&narrow, engine, models[0], spec_of(1, "euler"), false);
+        reader_finish(&wide);
+        reader_finish(&narrow);
+        reader_end(&wide);
+        reader_end(&narrow);
+    }
+    engine_delete(engine);
+    model_ref_drop(models[0]);
+    model_ref_drop(models[1]);
 }
 END_TEST
 
@@ -516,6 +560,8 @@ int main(void)
     uv_loop_init(&loop);
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, rows_are_those_of_a_row_that_is_alone);
+    tcase_add_test(tests, an_engine_without_memory_does_not_start_and_can_be_started_again);
+    tcase_add_test(tests, two_models_are_solved_side_by_side);
     tcase_add_test(tests, idle_workers_help_with_a_wide_network_and_change_no_bit);
     tcase_add_test(tests, the_same_seed_gives_the_same_bytes_for_any_count_workers_and_load);
     tcase_add_test(tests, the_last_frame_is_the_sample_and_the_first_is_the_noise);

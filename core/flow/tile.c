@@ -215,7 +215,7 @@ static void tile_evaluate(struct tile *tile, struct simd_shape shape)
                                    (const float *const *)tile->k, s, field->dim, shape);
             x = tile->stage;
         }
-        if (tableau->c[s] > 0) /* the first stage is at the beginning, where tile_set_steps left t */
+        if (tableau->c[s] > 0) /* before, t is where tile_set_steps left it */
             tile_set_times(tile, shape.lanes, tableau->c[s]);
         field->velocity(field->self, tile->kernels, tile->k[s], x, tile->t, tile->scratch, shape);
     }

@@ -16,8 +16,8 @@ enum {
     ENGINE_LONGEST_NAP_NS = 1000 * 1000,
 };
 
-/* While runs are in work and a worker, and so a processor, has nothing to do, the loop looks out for
-   what comes next a moment before it falls asleep. */
+/* While runs are in work and a worker, and so a processor, has nothing to do, the loop looks out
+   for what comes next a moment before it falls asleep. */
 static void engine_linger(const struct engine *engine)
 {
     struct pollfd events = {.fd = uv_backend_fd(engine->options.loop), .events = POLLIN};
@@ -26,8 +26,8 @@ static void engine_linger(const struct engine *engine)
         place_relax();
 }
 
-/* While many runs are in work and no worker is free, what comes waits anyway, and the loop works off
-   a heap of events faster than one by one (a quarter more requests a second, measured). */
+/* While many runs are in work and no worker is free, what comes waits anyway, and the loop works
+   off a heap of events faster than one by one (a quarter more requests a second, measured). */
 static void engine_nap(const struct engine *engine)
 {
     size_t few = ENGINE_FEW_RUNS * engine->options.workers;

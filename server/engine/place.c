@@ -22,8 +22,8 @@ struct place_attributes {
     uint64_t runtime, deadline, period; /* ns; runtime: the slice of a thread of SCHED_OTHER */
 };
 
-/* A thread that was given another policy keeps it. Never to a lower nice value than the process has:
-   that needs a privilege. */
+/* A thread that was given another policy keeps it. Never to a lower nice value than the process
+   has: that needs a privilege. */
 static void place_give_way(void)
 {
     struct place_attributes attributes = {

@@ -1,5 +1,7 @@
 #include "config/config.h"
 
+#include "config/limits.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -37,7 +39,7 @@ static const struct setting config_settings[] = {
     CONFIG_TEXT("--kernels", "ADVECTD_KERNELS", kernels),
     CONFIG_TEXT("--pin", "ADVECTD_PIN", pin),
     CONFIG_TEXT("--log-level", "ADVECTD_LOG_LEVEL", log_level),
-    CONFIG_NUMBER("--workers", "ADVECTD_WORKERS", workers, 1, 256),
+    CONFIG_NUMBER("--workers", "ADVECTD_WORKERS", workers, 1, LIMIT_WORKERS),
     CONFIG_NUMBER("--connections", "ADVECTD_CONNECTIONS", connections, 4, 100000),
     CONFIG_NUMBER("--grace", "ADVECTD_GRACE", grace_s, 0, 3600),
 };

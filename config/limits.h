@@ -59,6 +59,8 @@
 #define LIMIT_FRAMES 1000
 /* Milliseconds that a request may allow itself: a day, longer than any answer should take. */
 #define LIMIT_TIMEOUT_MS 86400000
+/* Threads that integrate: more processors than most machines have. */
+#define LIMIT_WORKERS 256
 /* Multiply-adds that may wait before requests get 429: some 20 s of two cores at 100 GFLOP/s
    each. */
 #define LIMIT_COST 2e12

@@ -153,7 +153,7 @@ static void stop_registry(struct daemon *daemon)
 static int start_engine(struct daemon *daemon, struct err *err)
 {
     size_t workers = daemon->config.workers ? daemon->config.workers : uv_available_parallelism();
-    workers = workers < ENGINE_WORKERS_MAX ? workers : ENGINE_WORKERS_MAX;
+    workers = workers < LIMIT_WORKERS ? workers : LIMIT_WORKERS;
     const char *pin = daemon->config.pin;
     if (strcmp(pin, "auto") && strcmp(pin, "never"))
         return err_set(err, ERR_INVALID, "--pin", "It must be auto or never.");

@@ -10,7 +10,6 @@
 #endif
 
 typedef float fma_float4 __attribute__((vector_size(16)));
-typedef float fma_float2 __attribute__((vector_size(8)));
 typedef double fma_double2 __attribute__((vector_size(16)));
 typedef int64_t fma_bits2 __attribute__((vector_size(16)));
 typedef int32_t fma_bits4 __attribute__((vector_size(16)));

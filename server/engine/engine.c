@@ -1,5 +1,6 @@
 #include "server/engine/engine.h"
 
+#include "config/limits.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "server/engine/place.h"
@@ -40,8 +41,9 @@ static void engine_nap(const struct engine *engine)
 }
 
 /* The loop is about to wait for events. */
-static void engine_doze(struct engine *engine)
+static void engine_on_asleep(uv_prepare_t *asleep)
 {
+    struct engine *engine = asleep->data;
     int here = sched_getcpu();
     size_t resting = 0;
     bool needed = false; /* by a worker: this processor */
@@ -59,11 +61,6 @@ static void engine_doze(struct engine *engine)
         engine_nap(engine);
     else if (!needed)
         engine_linger(engine);
-}
-
-static void engine_on_asleep(uv_prepare_t *asleep)
-{
-    engine_doze(asleep->data);
 }
 
 static void engine_deliver(struct engine *engine)
@@ -132,7 +129,7 @@ static size_t engine_lookouts(struct engine *engine, size_t calls, int here)
 
 void engine_unlock(struct engine *engine)
 {
-    struct rest *called[ENGINE_WORKERS_MAX];
+    struct rest *called[LIMIT_WORKERS];
     size_t count = 0;
     if (engine->calls > 0) {
         int here = sched_getcpu();
@@ -225,7 +222,7 @@ static void engine_init_lock(struct engine *engine)
 int engine_start(struct engine **out, const struct engine_options *options, struct err *err)
 {
     struct engine *engine = mem_zalloc(1, sizeof *engine);
-    check(options->workers > 0 && options->workers <= ENGINE_WORKERS_MAX);
+    check(options->workers > 0 && options->workers <= LIMIT_WORKERS);
     if (!engine)
         return err_set(err, ERR_NOMEM, "", "out of memory");
     engine->options = *options;

@@ -11,10 +11,8 @@
 
 struct engine;
 
-enum { ENGINE_WORKERS_MAX = 256 };
-
 struct engine_options {
-    size_t workers;                     /* threads, 1 to ENGINE_WORKERS_MAX */
+    size_t workers;                     /* threads, 1 to LIMIT_WORKERS */
     bool pin;                           /* each worker to a processor, see place.h */
     bool linger;                        /* look for work a moment before falling asleep, nap where
                                            many runs wait; not for a machine with one processor */

@@ -371,10 +371,10 @@ static bool worker_helps(struct worker *worker)
 {
     struct engine *engine = worker->engine;
     struct team *team = engine->team;
-    uint64_t began = uv_hrtime();
     if (!team)
         return false;
     engine_unlock(engine);
+    uint64_t began = uv_hrtime();
     bool helped = team_help(team, &engine->events, worker->events);
     uv_mutex_lock(&engine->lock);
     if (helped)
@@ -388,12 +388,12 @@ static bool worker_helps(struct worker *worker)
 static bool worker_lingers(struct worker *worker)
 {
     struct engine *engine = worker->engine;
-    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
     if (!engine->options.linger || worker->lingered)
         return false;
     worker->lingered = true;
     worker->rest->state = REST_LINGERS;
     engine_unlock(engine);
+    uint64_t until = uv_hrtime() + ENGINE_LINGER_NS;
     while (!worker_sees_news(worker) && uv_hrtime() < until)
         place_relax();
     uv_mutex_lock(&engine->lock);
@@ -459,9 +459,7 @@ int worker_start_all(struct engine *engine, struct err *err)
     engine->workers = mem_zalloc(wanted, sizeof *engine->workers);
     engine->rests = mem_zalloc(wanted, sizeof *engine->rests);
     if (!engine->workers || !engine->rests) {
-        mem_free(engine->rests);
-        engine->rests = NULL;
-        engine->options.workers = 0;
+        engine->options.workers = 0; /* for engine_stop */
         return err_set(err, ERR_NOMEM, "", "out of memory");
     }
     for (size_t class = 0; class < SCHED_CLASSES; class++)
@@ -486,7 +484,7 @@ void worker_join_all(struct engine *engine)
 {
     for (size_t i = 0; i < engine->started; i++)
         uv_thread_join(&engine->workers[i].thread);
-    for (size_t i = 0; engine->rests && i < engine->options.workers; i++)
+    for (size_t i = 0; i < engine->options.workers; i++)
         uv_cond_destroy(&engine->rests[i].called);
     mem_free(engine->workers);
     mem_free(engine->rests);

@@ -26,14 +26,6 @@ def draw(daemon, model, x0, precision):
     return np.concatenate([np.load(io.BytesIO(answer.body)) for answer in answers])
 
 
-def offered(daemon, precision):
-    model = daemon.models[published.NAMES[0]]
-    answer = daemon.request("POST", "/sample", {"model": model, "precision": precision})
-    if answer.status != 200:
-        print(f"  {precision}: {answer.json()['detail']}")
-    return answer.status == 200
-
-
 def distances(daemon, name, rows, precisions):
     """precision -> the distance of each row to the f32 one."""
     x0 = published.start_points(name, 1, rows)
@@ -71,7 +63,8 @@ def main():
     if published.missing():
         return
     daemon = published.Daemon()
-    precisions = [precision for precision in LOWER if offered(daemon, precision)]
+    any_model = daemon.models[published.NAMES[0]]
+    precisions = [precision for precision in LOWER if daemon.offers(precision, any_model)]
     lines = [line for name in published.NAMES
              for line in lines_of(daemon, name, rows, precisions)]
     daemon.stop()

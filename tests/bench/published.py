@@ -60,11 +60,11 @@ def start_points(name, seed, rows):
     return rng.standard_normal((rows, 2)).round(6)
 
 
-class Daemon(servers.harness.Daemon):
+class Daemon(servers.Daemon):
     """With the published fields. models: field -> its name there."""
 
     def __init__(self):
-        super().__init__("--workers", str(contenders.THREADS), "--log-level", "error")
+        super().__init__()
         self.models = {name: wasserstein.upload(self.url, FOLDER, name) for name in NAMES}
 
     def sample(self, accept="application/json", **request):

@@ -92,7 +92,7 @@ def main():
         peers = start_peers(folder, network, seconds)
         targets = {f"advectd {precision}":
                    (daemon.port, servers.request_of(ROWS, STEPS, precision))
-                   for precision in ("f32", "bf16") if daemon.offers(precision)}
+                   for precision in ("f32", "bf16") if daemon.offers(precision, "bench")}
         targets |= {name: (peer.port, PEER_BODY) for name, peer in peers.items()}
         one = measure(targets, folder, 1, 1)
         many = measure(targets, folder, 64, seconds)

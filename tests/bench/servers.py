@@ -39,21 +39,30 @@ def request_of(count, steps, precision="f32"):
     return body if precision == "f32" else {**body, "precision": precision}
 
 
-class Advectd(harness.Daemon):
-    """Two workers and one model, "bench"."""
+class Daemon(harness.Daemon):
+    """Two workers, and no log of requests."""
+
+    def __init__(self):
+        super().__init__("--workers", str(contenders.THREADS), "--log-level", "error")
+
+    def offers(self, precision, model):
+        """Whether it computes in that precision; if not, says why."""
+        answer = self.request("POST", "/sample", {"model": model, "count": 1,
+                                                 "precision": precision})
+        if answer.status != 200:
+            print(f"  advectd {precision}: {answer.json()['detail']}")
+        return answer.status == 200
+
+
+class Advectd(Daemon):
+    """With one model, "bench"."""
 
     def __init__(self, network):
-        super().__init__("--workers", str(contenders.THREADS), "--log-level", "error")
+        super().__init__()
         answer = self.request("PUT", "/models/bench", network.checkpoint,
                               {"Content-Type": "application/octet-stream"})
         if answer.status not in (200, 201):
             sys.exit(f"advectd did not take the model: {answer.body.decode()}")
-
-    def offers(self, precision):
-        answer = self.request("POST", "/sample", request_of(1, 1, precision))
-        if answer.status != 200:
-            print(f"  advectd {precision}: {answer.json()['detail']}")
-        return answer.status == 200
 
 
 class Peer:
